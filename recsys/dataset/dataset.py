@@ -30,15 +30,15 @@ class Dataset:
     lexical_width: int = 0
     """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
     typical_weight: float = 0.0
-    """How much of the typical history users of whom little is known take, see `recsys.ranking.typical`."""
+    """Weight of the typical history for users with short histories, see `recsys.ranking.typical`."""
     weighting: Weighting = YES_OR_NO
-    """How much each like and dislike teaches about its user."""
+    """How much each like and dislike counts in user profiles."""
     tags: tuple[tuple[str, ...], ...] = ()
     """Categories of each item; () where there are none."""
     traits: Traits = field(default_factory=Traits)
     """Tags, attributes and times that a ranker may read, over the same items."""
     views: Views = field(default_factory=dict)
-    """Evidence beside the texts, over the same items; a head may join it."""
+    """Further evidence about the same items, which a head may join."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:

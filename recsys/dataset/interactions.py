@@ -1,4 +1,4 @@
-"""Interactions: one sparse matrix over user rows and item rows, and what is known of each pair."""
+"""Interactions: one sparse matrix over user rows and item rows, with times and strengths of the pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -106,7 +106,7 @@ class Interactions:
         return np.repeat(np.arange(self.matrix_UI.shape[0]), self.n_items_U)
 
     def signals(self, weighting: Weighting) -> csr_array:
-        """How much each pair teaches about its user.
+        """How much each pair counts in its user's profile.
 
         Args:
             weighting: of the model.

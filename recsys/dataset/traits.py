@@ -1,6 +1,6 @@
-"""Traits of items beside texts: tags, chosen attributes, numbers such as a price. Learned rankers may read them.
+"""Traits of items besides texts: tags, chosen attributes, numbers such as a price. Learned rankers may read them.
 
-Training, judging and releases make them with the same code, of the same columns: `tags`, and attributes of the
+Training, evaluation and releases make them with the same code from the same columns: `tags`, and attributes of the
 catalogue that a release carries (`publish.attributes`).
 """
 

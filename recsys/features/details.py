@@ -1,4 +1,4 @@
-"""What a page shows of an item and what filters read; the format of artifacts/details: Arrow files, one per part."""
+"""Details of items, for pages and filters; the format of artifacts/details: Arrow files, one per part."""
 
 import hashlib
 import json
@@ -50,12 +50,12 @@ def details_path(folder: Path, part: str, key: str) -> Path:
 
 
 def live_rows(rows: pa.Table) -> pa.Table:
-    """Rows that are no deletes, in order: the order of a segment's vectors."""
+    """Rows other than deletes, in order, which is the order of a segment's vectors."""
     return rows.filter(pa.array(~np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)))
 
 
 def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: int) -> pa.Table:
-    """Pick what is shown of the live rows of a part.
+    """Choose the details of the live rows of a part.
 
     Args:
         rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
@@ -137,11 +137,11 @@ def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[st
 
 
 def _mapped(change: Callable[[str | None], str], column: pa.Table) -> pa.Array:
-    """What becomes of each text of the only column of a table."""
+    """Apply a function to each text of a table's only column."""
     blocks = (block.column(0).to_pylist() for block in in_blocks(column))
     return pa.concat_arrays([pa.array(map(change, block), pa.string()) for block in blocks])
 
 
 def _plain(text: str | None) -> str:
-    """A text without markup; the text itself where it is markup alone."""
+    """A text without markup; the text itself if it is nothing but markup."""
     return plain_text(text or "") or composed(text or "")

@@ -1,4 +1,4 @@
-"""What has landed about items beside their texts, as views over the catalogue, with a hash of each item's own part.
+"""Landed evidence about items other than their texts, as views over the catalogue, with a hash of each item's part.
 
 Nothing here runs in a workspace in which neither relations nor vectors have landed, and no item has a picture.
 """
@@ -28,7 +28,7 @@ from recsys.features.views import DenseView, SparseView, View, Views, take
 # Shape suffixes: N items, D width of a vector.
 RELATIONS_VIEW = "relations"
 NOTHING = ""
-"""The hash of an item of which no view says anything."""
+"""The hash of an item without evidence in any view."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Evidence:
     item_ids: pa.Array
     """N ids, without repeats."""
     hashes: tuple[str, ...]
-    """One per item: SHA-256 of all that its views say, in hex; NOTHING where they say nothing."""
+    """One per item: SHA-256 of its evidence in all views, in hex; NOTHING without evidence."""
     views: Views
     facts: Facts | None = None
-    """What explanations name; None where the evidence was read from files for profiles."""
+    """Facts for explanations; None where the evidence was read from files for profiles."""
 
     def rows_of(self, item_ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         """Rows of items here; -1 for an item that is not."""
@@ -49,16 +49,16 @@ class Evidence:
         return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
 
     def views_of(self, item_ids: pa.Array | pa.ChunkedArray) -> Views:
-        """The views of items in the given order; an item that is not here has nothing of any view."""
+        """The views of items in the given order. An unknown item has no evidence."""
         return take(self._padded, self.rows_of(item_ids))
 
     def hashes_of(self, item_ids: pa.Array | pa.ChunkedArray) -> list[str]:
-        """The hashes of items in the given order; NOTHING for an item that is not here."""
+        """The hashes of items in the given order; NOTHING for an unknown item."""
         return [self.hashes[row] if row >= 0 else NOTHING for row in self.rows_of(item_ids).tolist()]
 
     @cached_property
     def _padded(self) -> Views:
-        """The views with one more row, the last, that says nothing: that of items that are not here."""
+        """The views with one more row at the end, without evidence, for unknown items."""
         return {name: _with_empty_row(view) for name, view in self.views.items()}
 
 
@@ -66,7 +66,7 @@ NO_EVIDENCE = Evidence(pa.array([], pa.string()), (), {})
 
 
 def content_hashes(text_hashes: Sequence[str], evidence_hashes: Sequence[str]) -> list[str]:
-    """Hashes of items' whole content: of a text alone where no view says anything.
+    """Hashes of items' whole content: of the text alone where no view has evidence.
 
     Args:
         text_hashes: one per item.
@@ -83,7 +83,7 @@ def content_hashes(text_hashes: Sequence[str], evidence_hashes: Sequence[str]) -
 
 
 def evidence_parts(data: Path) -> tuple[str, ...]:
-    """Ids of the parts that views are made of, ascending; empty where none has landed, which is quick to find out."""
+    """Ids of the parts that views are made of, ascending; empty, after a quick check, where none has landed."""
     found = (part.id for kind in (RELATIONS, VECTORS) for part in list_parts(data, kind))
     return tuple(sorted(found))
 
@@ -93,7 +93,7 @@ def gather_evidence(
     params: RelationsParams,
     further: Mapping[str, Callable[[Sequence[str]], DenseView]] = MappingProxyType({}),
 ) -> Evidence:
-    """Make views of all relations and vectors that stand, over the live items of the catalogue.
+    """Make views of all current relations and vectors, over the live items of the catalogue.
 
     Args:
         data: the workspace's data folder.
@@ -131,7 +131,7 @@ def _hashes(views: Views, n_items: int) -> tuple[str, ...]:
 
 
 def _row_bytes(view: View, row: int) -> bytes:
-    """What a view says about one item; names do not depend on those of other items."""
+    """Bytes of a view's evidence about one item. They do not depend on the names of other items."""
     if isinstance(view, DenseView):
         return bytes(view.vectors_ND[row].tobytes())
     start, end = view.rows_NE.indptr[row], view.rows_NE.indptr[row + 1]

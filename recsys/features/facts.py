@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from recsys.features.relations import RelationGraph, is_left_out
 
 SCHEMA = pa.schema([("relations", pa.list_(pa.string())), ("things", pa.list_(pa.string()))])
-"""One row per item: names of its relations, and beside each the item or other thing that it is linked to."""
+"""One row per item: names of its relations, and for each the item or other thing that it is linked to."""
 SUFFIX = ".facts.arrow"
 NAME = re.compile(r"(?P<part>\d+-.+)-[0-9a-f]{16}\.facts\.arrow")
 
@@ -52,7 +52,7 @@ class Facts:
 
 
 def facts_of(triples: pa.Table, item_ids: pa.Array, graph: RelationGraph) -> Facts:
-    """Collect the facts that the view `relations` counts: no relation that is left out, no hub.
+    """Collect the facts that the view `relations` uses: without relations that are left out, and without hubs.
 
     Args:
         triples: head, relation and tail.

@@ -1,4 +1,4 @@
-"""Which words occur in which items of a part, and how often: an inverted index as an Arrow file."""
+"""An inverted index of a part as an Arrow file: which words occur in which items, and how often."""
 
 import json
 from array import array
@@ -21,10 +21,10 @@ POSTING = pa.struct([pa.field("row", pa.int32()), pa.field("count", pa.int32())]
 SCHEMA = pa.schema(
     [("term", pa.string()), ("postings", pa.large_list(POSTING))], {"words_version": str(WORDS_VERSION)}
 )
-"""Terms ascending by their UTF-8 bytes; of each its live rows, ascending, and how often it occurs there. The first
+"""Terms, ascending by their UTF-8 bytes; for each its live rows, ascending, and how often it occurs there. The first
 term is empty: its postings are all rows, with their numbers of words."""
 SHORT_NUMBER = 4
-"""An item id of so few digits, or fewer, numbers rows. It is no word: in a query it would be a year or an amount."""
+"""An item id with at most this many digits is a row number, not a word: in a query it would be a year or an amount."""
 SUFFIX = ".terms.arrow"
 
 

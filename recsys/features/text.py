@@ -59,7 +59,7 @@ class FeatureFile:
     views_path: Path | None = None
 
     def content_key(self, *, with_views: bool) -> str:
-        """Key of what profiles are made of: of the texts, or of texts and views."""
+        """Key of the inputs of profiles: of the texts, or of texts and views."""
         return f"{self.key} {self.views_key}" if with_views and self.views_key else self.key
 
 

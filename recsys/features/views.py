@@ -1,4 +1,4 @@
-"""Views: the evidence about items beside their texts, over N items in a given order.
+"""Views: evidence about items other than their texts, over N items in a given order.
 
 A sparse view names things with weights, such as the entities of a knowledge graph. A dense view has one vector per
 item, such as that of a picture. An item may lack any view: its row is then empty or zero. `KernelHead.profiles` joins
@@ -62,7 +62,7 @@ class DenseView:
     vectors_ND: NDArray[np.float32]
     """Unit rows; all zeros where an item has none."""
     source: str
-    """What made the vectors. Vectors of different sources are not compared."""
+    """The model that made the vectors. Vectors of different sources are not compared."""
 
     def __post_init__(self) -> None:
         """Check the vectors; ValueError where one is neither a unit vector nor zero."""
@@ -136,7 +136,7 @@ def renamed(view: SparseView, names: Sequence[str]) -> csr_array:
 
 
 def coverage(views: Views) -> dict[str, float]:
-    """Share of the items that each view says anything about, in [0, 1]; 0 where there are no items."""
+    """Share of the items that each view covers, in [0, 1]; 0 without items."""
     return {name: float(view.has_N.mean()) if len(view) else 0.0 for name, view in views.items()}
 
 

@@ -1,7 +1,7 @@
-"""Files of views, beside those of texts in artifacts/features: what the views say of the items of a catalogue part.
+"""Files of views, next to those of texts in artifacts/features: the evidence about the items of a catalogue part.
 
 A part whose items have no evidence has no such file, so that a workspace without views has none at all. A file is named
-by what it says: relations that land later give another file to the parts of the items they concern, and to no others.
+by its content: relations that land later change the files of parts with the items they are about, and no others.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ def views_path(folder: Path, part: str, key: str) -> Path:
 
 
 def write_made_of(folder: Path, parts: Sequence[str]) -> Path:
-    """Write down which parts the views were made of; returns the file."""
+    """Record which parts the views were made of; return the file."""
     write_whole(folder / PARTS, (json.dumps({"parts": sorted(parts)}, indent=1) + "\n").encode())
     return folder / PARTS
 
@@ -137,7 +137,7 @@ def read_views(paths: Iterable[Path]) -> Evidence:
 
 
 def views_at(folder: Path, item_ids: Sequence[str]) -> Views:
-    """The views of some items, for those who learn from them or judge them.
+    """The views of some items, for training and evaluation.
 
     Args:
         folder: artifacts/features.
@@ -164,7 +164,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _require_room(path: Path, view: str, n: int) -> None:
-    """Arrow's lists count in 32 bits: a larger number would wrap around, and items get the numbers of others."""
+    """Arrow's lists have 32-bit offsets: they would overflow, and items would get the numbers of others."""
     if n > MOST_NUMBERS:
         raise BatchRefused(
             f"{path.name}: view {view!r} holds {n:,} numbers of one part, at most {MOST_NUMBERS:,} fit",

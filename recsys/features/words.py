@@ -12,7 +12,7 @@ from recsys.features.scripts import UNSPACED_RANGES
 WORDS_VERSION = 1
 """Part of every details key and written into every file of terms; raised when the same text would give other words."""
 MAX_CHARS = 64
-"""A longer word is cut here: it is no word that anybody types."""
+"""Longer words are cut: nobody types them."""
 # Vowel signs and points belong to the letters before them; to Python only letters and digits are letters.
 _SIGNS = (
     "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670"
@@ -60,7 +60,7 @@ def _folded(text: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def _forms(written: str) -> tuple[str, ...]:
-    """What one stretch of letters and joiners is found by."""
+    """The words by which one run of letters and joiners is found."""
     if _UNSPACED.search(written):
         runs: list[str] = _RUNS.findall(written)
         return tuple(form for run in runs for form in _forms_of_run(run))

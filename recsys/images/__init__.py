@@ -1,1 +1,1 @@
-"""Pictures of items: from where they may come, fetching them, checking them, and the view that they become."""
+"""Pictures of items: allowed sources, fetching, checks, and the view that is made of them."""

@@ -27,7 +27,7 @@ def encode_pictures(
     hashes: Iterable[str],
     device: Device = "cpu",
 ) -> dict[str, ImageBroken]:
-    """Make the vectors that are missing. Those of another encoder are removed first.
+    """Make missing vectors. Vectors of another encoder are removed first.
 
     Args:
         pictures: folder of pictures, each under the SHA-256 of its bytes.
@@ -68,7 +68,7 @@ def encode_pictures(
 
 
 def _make_room(view: Path, reference: ImageEncoderReference) -> None:
-    """Remove vectors of another encoder, and note whose vectors follow. Killed anywhere, the same call goes on."""
+    """Remove vectors of another encoder, and record the new encoder. After a kill, the same call continues."""
     try:
         is_same = ImageEncoderReference.load(view / REFERENCE).hash == reference.hash
     except (ArtifactMissing, EncoderError):

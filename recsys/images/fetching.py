@@ -1,4 +1,4 @@
-"""Fetch pictures from wherever they may lie, several at once; each ends as a checked file or as a reason."""
+"""Fetch pictures from all kinds of sources, several at once. Each gives a checked file, or a reason why not."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ class Fetcher:
     """Where pictures are kept, each under the SHA-256 of its bytes."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     failures: dict[str, int] = field(default_factory=dict)
-    """Host -> failures in a row that say something about it."""
+    """Host -> failures in a row that are due to the host."""
     buckets: dict[str, Storage] = field(default_factory=dict)
     """Those that were opened."""
 
@@ -58,7 +58,7 @@ class Fetcher:
         return Fetched(address, name)
 
     def record(self, address: str, broken: ImageBroken) -> Fetched:
-        """What is kept of a picture that is broken.
+        """The record of a broken picture.
 
         Args:
             address: its address.
@@ -104,7 +104,7 @@ class Fetcher:
 def fetch_due(
     fetcher: Fetcher, wanted: Collection[str], table: Path, journal: Path
 ) -> tuple[dict[str, Fetched], Tried]:
-    """Fetch what is due, and note each result in the journal as it comes.
+    """Fetch pictures that are due, and record each result in the journal as it comes.
 
     Args:
         fetcher: what fetches one.

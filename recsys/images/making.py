@@ -27,7 +27,7 @@ def make_pictures(
     landing: str | None,
     address_of: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Fetch and encode the pictures that are missing; those that no item has any more are removed.
+    """Fetch and encode missing pictures, and remove those that no item has any more.
 
     Args:
         params: section `images`, with an encoder.

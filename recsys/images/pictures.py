@@ -1,4 +1,4 @@
-"""Bytes that are said to be a picture: what they really are, and their pixels."""
+"""Check that bytes are a picture, and decode its pixels."""
 
 import io
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ WHITE = (255, 255, 255)
 
 
 def check_picture(content: bytes, max_megapixels: float, min_side: int) -> None:
-    """Decode a picture once, to be sure that it can be; its pixels are let go.
+    """Decode a picture once, to be sure that this works; the pixels are not kept.
 
     Args:
         content: any bytes.

@@ -1,4 +1,4 @@
-"""Why a picture cannot be had, and what to do about it. None of these ever stops a row of the catalogue."""
+"""Reasons why a picture cannot be fetched, with remedies. None of them stops a row of the catalogue."""
 
 REMEDIES = {
     "not_allowed": "add its folder, bucket or host to images.sources in params.yaml, or land it beside the catalogue",
@@ -18,6 +18,6 @@ REMEDIES = {
 }
 """Reason -> remedy."""
 OF_THE_HOST = frozenset({"unreachable", "too_slow"})
-"""Reasons that say something about all pictures of a host."""
+"""Reasons that concern all pictures of a host."""
 WITHOUT_DELAY = frozenset({"not_allowed", "gave_up", "lost"})
-"""Reasons that say nothing about what the picture's place would answer: the next run looks again."""
+"""Reasons that do not depend on the answer of the picture's source: the next run tries again at once."""

@@ -1,4 +1,4 @@
-"""What became of each address: the table of fetched pictures, and a journal from which a killed run goes on."""
+"""The result for each address: a table of fetched pictures, and a journal from which a killed run continues."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
 """By address, ascending. A picture that is there has a sha256 alone."""
 TABLE = "fetched.parquet"
 LIMITS = b"limits"
-"""In the table's metadata: what pictures were judged by. With other limits, every broken one is due at once."""
+"""In the table's metadata: the limits for pictures. When they change, every broken picture is due at once."""
 MAX_DETAIL = 500
 
 
@@ -69,7 +69,7 @@ def is_due(record: Fetched, now: datetime, retry_h: float) -> bool:
 
 
 def read_records(folder: Path, journal: Path, limits: str) -> dict[str, Fetched]:
-    """What is known: the table, and what a killed run added since.
+    """Read the table, and the results that a killed run added to the journal.
 
     Args:
         folder: of the table. It need not exist.
@@ -95,7 +95,7 @@ def write_records(folder: Path, records: Mapping[str, Fetched], limits: str) -> 
 
 
 def append_to_journal(journal: Path, record: Fetched) -> None:
-    """Add what became of one address. A kill loses at most this line.
+    """Add the result for one address. A kill loses at most this line.
 
     Args:
         journal: the file; made where it is missing.

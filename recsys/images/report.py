@@ -1,4 +1,4 @@
-"""What the pictures of a catalogue are like: placeholders, and a report that names every broken one with its remedy."""
+"""The report about pictures: placeholders, and every broken picture with its remedy."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ MAX_EXAMPLES = 5
 
 
 def placeholders(picture_of: Mapping[str, str], share: float, n_items: int) -> dict[str, int]:
-    """Pictures that so many items have that they show none of them, such as "no photo yet".
+    """Pictures that too many items share to show any of them, such as "no photo yet".
 
     Args:
         picture_of: item -> hash of its picture.

@@ -1,4 +1,4 @@
-"""Where pictures may come from: the landing zone, and the folders, buckets and hosts that params.yaml names."""
+"""Allowed sources of pictures: the landing zone, and the folders, buckets and hosts that params.yaml names."""
 
 import os
 import re

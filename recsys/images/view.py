@@ -29,7 +29,7 @@ REMEDY = "make it again: dvc repro --force --single-item images"
 
 @dataclass(frozen=True)
 class ItemPictures:
-    """Which items have which picture, and the pictures' vectors."""
+    """The picture of each item, and the pictures' vectors."""
 
     folder: Path
     encoder: ImageEncoderReference
@@ -91,7 +91,7 @@ def vectors_of_view(folder: Path, dim: int) -> VectorCache:
 
 
 def write_view(folder: Path, picture_of: Mapping[str, str], reference: ImageEncoderReference) -> None:
-    """Write which item has which picture, and what made the vectors. The vectors are there already.
+    """Write which item has which picture, and the encoder of the vectors. The vectors are stored already.
 
     Args:
         folder: artifacts/images/view.

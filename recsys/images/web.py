@@ -1,8 +1,8 @@
 """Fetch a picture from a web server that is not trusted: bounded in time and size, within the allowed hosts.
 
 A name is resolved once, the addresses are checked, and the connection goes to one of them: a host cannot change its
-address in between. Whoever sends a byte now and then keeps no fetcher waiting, since the deadline holds for every read.
-Proxies of the environment are not used.
+address in between. A server that sends a byte now and then cannot keep a fetcher waiting, since the deadline holds for
+every read. Proxies of the environment are not used.
 """
 
 import ipaddress
@@ -188,7 +188,7 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        """Go on under TLS. The certificate is checked against the host's name."""
+        """Continue under TLS. The certificate is checked against the host's name."""
         stream = self._plain.start_tls(ssl_context, server_hostname, _left(self._deadline))
         return _Stream(stream, self._deadline)
 

@@ -1,4 +1,4 @@
-"""The items that hold most of a query's words, without reading who holds its common ones.
+"""The items that match a query's words best, without reading the postings of common words.
 
 Rare words are read first. Once even all the words that are left could not bring an item without the words so far among
 the best, the others are only looked up for the items that still could be. The list is that of scoring every item.
