@@ -71,9 +71,7 @@ def choose_recipe(
     if not sets:
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
-    fields = choose_fields(
-        sets, counted, first_light if params.width else None, lambdas, params.seed, k, report
-    )
+    fields = choose_fields(sets, counted, first_light, lambdas, params, k, report)
     tried: dict[Choice, Figures] = {}
     for number, validation in enumerate(sets):
         if len(sets) > 1:

@@ -1,6 +1,7 @@
-"""Choose whether exact words are counted by field: as first light ranks held-out items better.
+"""Choose whether exact words are counted by field: they are, unless first light is surely better without.
 
-First light is learned from texts alone, so it is quickly tried both ways. Trained heads then read words as it does.
+First light is learned from texts alone, so it is quickly tried both ways. Trained heads then read words as it does. A
+released first light, which has no validation, counts words by field; so this is kept where the folds do not tell.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.encoders.params import FirstLightParams
-from recsys.validation.comparing import Figures, mean_ndcg
+from recsys.heads.params import FusionParams
+from recsys.validation.comparing import Figures, gain, mean_ndcg
 from recsys.validation.sets import ValidationSet
 from recsys.validation.trying import Choice, try_first_light
 
@@ -32,7 +34,7 @@ def choose_fields(
     counted: Sequence[NDArray[np.int64]],
     first_light: FirstLightParams | None,
     lambdas: Sequence[float],
-    seed: int,
+    params: FusionParams,
     k: int,
     report: Callable[[str], None],
 ) -> Fields:
@@ -43,20 +45,21 @@ def choose_fields(
         counted: factors on the metrics of each fold.
         first_light: section `first_light`; None: it is not tried, and fields are not told apart.
         lambdas: values of λ of ridge users to try.
-        seed: of what is random in judging.
+        params: section `fusion`.
         k: cutoff.
         report: called with a sentence at each step.
 
     Returns:
-        The way with the higher ndcg@k, as a mean over folds with the best λ of each; of equal ones the bag of words.
+        The bag of words if its gain in ndcg@k, with the best λ of each way, minus `standard_errors` of it is above 0;
+        else words by field.
     """
-    if first_light is None:
-        return Fields(None, 0.0, {})
+    if first_light is None or not params.width:
+        return Fields(first_light, 0.0, {})
 
-    def tried(params: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
+    def tried(way: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
         is_any, found = False, dict[Choice, Figures]()
         for validation, factors in zip(sets, counted, strict=True):
-            by_field, figures = try_first_light(validation, params, lambdas, seed, k)
+            by_field, figures = try_first_light(validation, way, lambdas, params.seed, k)
             is_any |= by_field
             for choice, figures_U2 in figures.items():
                 found.setdefault(choice, []).append(figures_U2 * factors)
@@ -70,6 +73,7 @@ def choose_fields(
     report("validation: learning the head of first light over one bag of words")
     bag_of_words = first_light.model_copy(update={"field_terms": 0.0})
     _, bag = tried(bag_of_words)
-    if max(map(mean_ndcg, apart.values())) > max(map(mean_ndcg, bag.values())):
-        return Fields(first_light, first_light.field_terms, apart)
-    return Fields(bag_of_words, 0.0, bag)
+    best_bag, best_apart = (max(one.values(), key=mean_ndcg) for one in (bag, apart))
+    if gain(best_bag, best_apart, False, params.standard_errors) > 0:
+        return Fields(bag_of_words, 0.0, bag)
+    return Fields(first_light, first_light.field_terms, apart)

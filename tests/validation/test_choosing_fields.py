@@ -1,4 +1,4 @@
-"""Exact words are counted by field where first light then ranks held-out items better."""
+"""Exact words are counted by field, unless first light surely ranks held-out items better without."""
 
 from dataclasses import replace
 
