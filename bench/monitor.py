@@ -9,7 +9,8 @@ Histories of catalogues, which arrive again and again in random order:
 
 and of the other tables:
 
-- events: MovieLens' ratings in their real order
+- sessions: MovieLens' ratings in their real order, in which a user rates everything at once
+- traffic: the same ratings in random order
 - releases: simulated ages and index recalls
 
 `python -m bench.monitor [--replays N] [--first N] [--only ml100k]`. Each replay is kept in var/bench/monitor/; a killed
@@ -39,10 +40,16 @@ from recsys.monitoring.review import judge_all, references, review
 from recsys.monitoring.signals import CATALOGUE, INTERACTIONS, RELEASES, Signal, signals_of
 from recsys.settings import Settings
 
-HISTORIES = ("mixed", "suppliers", "events", "releases")
-SIZES = {"mixed": (20, 50, 200), "suppliers": (20, 50, 200), "events": (200, 500, 1000), "releases": (1,)}
+HISTORIES = ("mixed", "suppliers", "sessions", "traffic", "releases")
+HISTORIES_OF = {"events": ("sessions", "traffic"), "releases": ("releases",)}
+"""Table -> its histories; those of all catalogues are `mixed` and `suppliers`."""
+SIZES = (
+    {name: (20, 50, 200) for name in HISTORIES[:2]}
+    | {name: (200, 500, 1000) for name in HISTORIES[2:4]}
+    | {"releases": (1,)}
+)
 """Rows of an arrival by history."""
-TABLES = {"mixed": CATALOGUE, "suppliers": CATALOGUE, "events": INTERACTIONS, "releases": RELEASES}
+TABLES = dict(zip(HISTORIES, (CATALOGUE, CATALOGUE, INTERACTIONS, INTERACTIONS, RELEASES), strict=True))
 SHARES = (1.0, 0.5, 0.25)
 """Of the items of an arrival, so many are of the planted kind; events and releases are planted whole."""
 ORDINARY = 60
@@ -93,7 +100,7 @@ def main() -> None:
 def _replays(name: str, numbers: Iterable[int], params: MonitorParams, folder: Path) -> Iterator[Replay]:
     """Replays of a catalogue, of events or of releases; those that were done before are read."""
     made: World | None = None
-    for history in [name] if name in HISTORIES else ["mixed", "suppliers"]:
+    for history in HISTORIES_OF.get(name, HISTORIES[:2]):
         for size, number in product(SIZES[history], numbers):
             path = folder / f"{name}-{history}-{size}-{number}.json"
             if not path.exists():
@@ -112,7 +119,7 @@ def _replays(name: str, numbers: Iterable[int], params: MonitorParams, folder: P
 def _maker(made: World | None, history: str, size: int, generator: np.random.Generator) -> Maker:
     if made is not None:
         return Items(made, history, size, generator)
-    return Events(size, generator) if history == "events" else Releases(generator)
+    return Releases(generator) if history == "releases" else Events(history, size, generator)
 
 
 def _replay(maker: Maker, history: str, params: MonitorParams) -> Replay:
@@ -217,7 +224,7 @@ def _tables(found: Sequence[Replay]) -> Iterator[str]:
         + " | ".join(f"false alarms in 100, {one}" for one in HISTORIES)
         + " | caught |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---" * (len(HISTORIES) + 2) + "|"
     for margin in MARGINS:
         yield f"| {margin} | {' | '.join(_by_margin(found, margin))} |"
 

@@ -29,6 +29,8 @@ PRICE = "price"
 NEW_BLOCKS = 10
 """An item counts as new in so many arrivals of interactions."""
 ARRIVALS_OF_EVENTS = 82
+DAY = 86_400
+"""Seconds."""
 FILES = 3
 """Landed files of a release."""
 
@@ -131,18 +133,26 @@ class Items:
 
 
 class Events:
-    """Consecutive blocks of MovieLens' ratings in their real order, from a random time on.
-
-    Ratings of 4 and more are the event `like`, others are `view`.
+    """Consecutive blocks of MovieLens' ratings. Ratings of 4 and more are the event `like`, others are `view`.
 
     Args:
+        history: `sessions`, in their real order, from a random time on: a user rates all films at once, so that a block
+            has few users; `traffic`, in random order, a block a day.
         size: events of an arrival.
-        generator: draws the first event, and which items count as new when.
+        generator: draws the order or the first event, and which items count as new when.
     """
 
-    def __init__(self, size: int, generator: np.random.Generator) -> None:
-        self.size, rows = size, _ratings()
-        self.first = int(generator.integers(len(rows) - ARRIVALS_OF_EVENTS * size))
+    def __init__(self, history: str, size: int, generator: np.random.Generator) -> None:
+        rows = _ratings()
+        self.size, n = size, ARRIVALS_OF_EVENTS * size
+        if history == "traffic":
+            some = rows.take(pa.array(generator.permutation(len(rows))[:n]))
+            times = np.sort(generator.integers(0, DAY * ARRIVALS_OF_EVENTS, n))
+            self.rows = some.set_column(
+                some.schema.get_field_index("timestamp"), "timestamp", pa.array(times)
+            )
+        else:
+            self.rows = rows.slice(int(generator.integers(len(rows) - n)), n)
         items = np.unique(rows["item_id"].to_numpy(zero_copy_only=False))
         born = generator.integers(-NEW_BLOCKS, ARRIVALS_OF_EVENTS, len(items))
         self.born = dict(zip(items.tolist(), born.tolist(), strict=True))
@@ -152,11 +162,11 @@ class Events:
 
     def ordinary(self, place: int) -> Arrival:
         """The block at this place."""
-        return self._arrival(place, _ratings().slice(self.first + place * self.size, self.size), "")
+        return self._arrival(place, self.rows.slice(place * self.size, self.size), "")
 
     def planted(self, place: int, kind: str, share: float) -> Arrival:
         """The block at this place with the drift in all of it; `share` is 1."""
-        rows = _ratings().slice(self.first + place * self.size, self.size)
+        rows = self.rows.slice(place * self.size, self.size)
         if kind == "lost":  # three of four events
             rows = rows.take(pa.array(np.sort(self.generator.permutation(len(rows))[: len(rows) // 4])))
         if kind == "bots":  # one user behind three of four events
@@ -181,7 +191,7 @@ class Events:
         counts = {
             "rows": float(len(rows)),
             "users": float(pc.count_distinct(rows["user_id"]).as_py()),
-            "days": max(float(times.max() - times.min()), 60.0) / 86_400,
+            "days": max(float(times.max() - times.min()), 60.0) / DAY,
         }
         return _arrival(place, table, counts)
 
