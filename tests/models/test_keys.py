@@ -10,6 +10,7 @@ from recsys.catalogue.compaction import merge_parts, remove_merged
 from recsys.catalogue.parts import CATALOGUE, list_parts
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
+from recsys.features.text import PREPROCESSING_VERSION
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.packing import pack_head
 from recsys.models import engines, segments
@@ -99,7 +100,7 @@ def test_a_new_head_runs_no_text_through_the_language_model(house, monkeypatch):
     assert counted(walk(house)) == (0, 12, 1)
     (new,) = list_segments(house.profiles("champion"))
     assert new.name != old.name
-    assert [path.name for path in house.vectors.iterdir()] == [f"{model.encoder.hash}-2"]
+    assert [path.name for path in house.vectors.iterdir()] == [f"{model.encoder.hash}-{PREPROCESSING_VERSION}"]
 
 
 def test_arrivals_under_one_head_project_what_is_new_alone(house):
