@@ -100,7 +100,9 @@ def test_a_new_head_runs_no_text_through_the_language_model(house, monkeypatch):
     assert counted(walk(house)) == (0, 12, 1)
     (new,) = list_segments(house.profiles("champion"))
     assert new.name != old.name
-    assert [path.name for path in house.vectors.iterdir()] == [f"{model.encoder.hash}-{PREPROCESSING_VERSION}"]
+    assert [path.name for path in house.vectors.iterdir()] == [
+        f"{model.encoder.hash}-{PREPROCESSING_VERSION}"
+    ]
 
 
 def test_arrivals_under_one_head_project_what_is_new_alone(house):
