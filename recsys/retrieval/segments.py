@@ -215,7 +215,8 @@ class SegmentSearcher:
         segment = self.segments[position]
         share = n_allowed / len(segment.vectors)
         if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
-            return list(map(_without, self._compared(position, queries, width, is_allowed_L), excluded))
+            inside = max((int(((rows >= start) & (rows < end)).sum()) for rows in excluded), default=0)
+            return list(map(_without, self._compared(position, queries, k + inside, is_allowed_L), excluded))
         index, wanted = self._indexes[position], ceil(RESCORED * k) + RESCORED_MORE
         viewed = max(index.search_width, self._search_width)
         reach = max(ceil(RESCORED * width) + RESCORED_MORE, viewed, ceil(SLACK * width / share))
