@@ -76,7 +76,7 @@ def test_dimensions_of_nothing_and_of_next_to_nothing_are_left_out():
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux tells them")
 def test_copies_are_made_without_a_team_of_threads_which_a_fork_would_lose():
     code = (
-        "import os, numpy as np; from recsys.retrieval.index_file import load_faiss; load_faiss(); "
+        "import os, numpy as np, scipy.linalg; from recsys.retrieval.index_file import load_faiss; load_faiss(); "
         "from recsys.retrieval.coarse import CoarseRows; before = len(os.listdir('/proc/self/task')); "
         "CoarseRows.of(np.eye(4096, 64, dtype=np.float32) + np.float32(0.1)); "
         "print(len(os.listdir('/proc/self/task')) - before)"
