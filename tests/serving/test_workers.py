@@ -88,12 +88,54 @@ def test_a_generation_that_is_killed_is_replaced(store: Storage, tmp_path: Path)
         (leader,) = service_of_this_test().children()
         workers = leader.children()
         leader.kill()
-        wait_for(
-            lambda: [one for one in service_of_this_test().children() if one != leader and one.children()]
-        )
+        wait_for(lambda: [one for one in service_of_this_test().children() if one != leader and leads(one)])
         _, alive = psutil.wait_procs(workers, timeout=20)
         assert not alive
         wait_for(lambda: len(answering(client)) == 2)
+        counted = figures(client)
+        assert counted['firstlight_workers_replaced_total{why="ended"}'] == 2
+        assert counted['firstlight_workers_replaced_total{why="silent"}'] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells which process a worker comes to")
+def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is_left_at_the_end() -> None:
+    code = (
+        "import os, signal, subprocess, sys, time\n"
+        "from recsys.serving.service.orphans import Orphans\n"
+        "orphans = Orphans(0.5)\n"
+        "def stopped(n):\n"
+        "    leader = os.fork()\n"
+        "    if leader == 0:\n"
+        "        if os.fork() == 0:\n"
+        "            os.write(1, b'%d\\n' % os.getpid())\n"
+        "            os.kill(os.getpid(), signal.SIGSTOP)\n"
+        "        time.sleep(60)\n"
+        "    return leader\n"
+        "first = stopped(1)\n"
+        "sys.stdin.readline()\n"
+        "os.kill(first, signal.SIGKILL)\n"
+        "os.waitpid(first, 0)\n"
+        "second = stopped(2)\n"
+        "until = time.monotonic() + 1.5\n"
+        "while time.monotonic() < until:\n"
+        "    orphans.look([second])\n"
+        "    time.sleep(0.1)\n"
+        "print('looked', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "orphans.end()\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdin is not None and first.stdout is not None
+        worker = psutil.Process(int(first.stdout.readline()))
+        wait_for(lambda: worker.status() == psutil.STATUS_STOPPED)
+        print(file=first.stdin, flush=True)
+        lines = [first.stdout.readline() for _ in range(2)]
+        assert not worker.is_running() and "looked\n" in lines
+        (left,) = psutil.Process(first.pid).children()
+        print(file=first.stdin, flush=True)
+
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.servers
@@ -286,6 +328,13 @@ def service_of_this_test() -> psutil.Process:
     """The first process of the service that this test started; servers of other tests run beside it."""
     (service,) = (one for one in psutil.Process().children() if "serve" in one.cmdline())
     return service
+
+
+def leads(process: psutil.Process) -> bool:
+    """Whether it has workers; False for one that has just ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.children())
+    return False
 
 
 def new_client(client: httpx.Client) -> httpx.Client:

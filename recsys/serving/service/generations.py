@@ -18,6 +18,7 @@ from typing import Any
 
 from recsys.serving.service.handover import Handover, Outcome
 from recsys.serving.service.loading import Attempts
+from recsys.serving.service.orphans import Orphans
 from recsys.serving.service.pulse import LONGEST_START_S, Pulse
 from recsys.serving.service.server import HAND_OVER
 from recsys.serving.service.workers import ENDING, LONGEST_LEAVE_S, LOOK_S, STARTUP_FAILURE, Watched, end
@@ -52,6 +53,7 @@ class Generations:
         wait_s: seconds between the first attempt at a release and the second.
         silent_s: seconds without a beat after which a process is taken to hang.
         ended: called with the number of a generation that has ended.
+        lost: called where a generation was lost that served, with the reason: `ended` or `silent`.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class Generations:
         wait_s: float,
         silent_s: float,
         ended: Callable[[int], None] = lambda number: None,
+        lost: Callable[[str], None] = lambda why: None,
     ) -> None:
-        self._lead, self._handover, self._silent_s, self._ended = lead, handover, silent_s, ended
+        self._lead, self._handover, self._silent_s = lead, handover, silent_s
+        self._ended, self._was_lost = ended, lost
+        self._orphans = Orphans(LONGEST_LEAVE_S)
         self._attempts = Attempts(wait_s)
         self._lost = set[int]()
         """Numbers that are given to no other generation."""
@@ -95,6 +100,7 @@ class Generations:
             return True
         finally:
             end([one.one for one in self._alive], signal.SIGTERM, LONGEST_LEAVE_S)
+            self._orphans.end()
 
     @property
     def _alive(self) -> list[Generation]:
@@ -120,9 +126,8 @@ class Generations:
                 self._take_over(coming, message["ready"])
         elif self._serving and sender == self._serving.number:
             if "ready" in message:
-                release = message["ready"]
-                is_other = release not in (None, self._outcome.release)
-                self._note(release=release, n_swaps=self._outcome.n_swaps + is_other)
+                if message["ready"] not in (None, self._outcome.release):  # it is told again and again
+                    self._note(release=message["ready"], n_swaps=self._outcome.n_swaps + 1)
             elif "look" in message and not coming and self._attempts.is_due(message["look"]):
                 try:
                     self._coming = self._started(message["look"], is_first=False)
@@ -166,8 +171,9 @@ class Generations:
                 log.error("a generation of workers hangs, and is ended", extra={"fields": fields})
                 one.one.process.kill()  # its workers end with it
                 one.one.process.join()
-            if not one.one.process.is_alive() and not self._has_ended(one):
+            if not one.one.process.is_alive() and not self._has_ended(one, "silent" if why else "ended"):
                 return False
+        self._orphans.look([one.one.process.pid for one in self._alive])
         if self._serving is None:
             self._revive()
         return True
@@ -178,7 +184,7 @@ class Generations:
         longest_s = LONGEST_START_S if one is self._coming else 2 * LONGEST_LEAVE_S
         return f"not done after {longest_s:g} s" if time.monotonic() - one.since > longest_s else ""
 
-    def _has_ended(self, one: Generation) -> bool:
+    def _has_ended(self, one: Generation, why: str) -> bool:
         """Replace a generation that served, forget another one; False where the service cannot go on."""
         one.one.process.join()
         status = one.one.process.exitcode
@@ -199,4 +205,5 @@ class Generations:
                 extra={"fields": {"leader": one.one.process.pid, "status": status}},
             )
             self._serving = None
+            self._was_lost(why)
         return True

@@ -48,7 +48,17 @@ def serve_by_workers(config: Config, server: uvicorn.Config, n: int, folder: Pat
     log_to_stderr()
     params = ServeParams.model_validate(config.params)
     leader = _Leader(config, params, server, server.bind_socket(), Handover(folder), folder, n)
-    if not Generations(leader.lead, leader.handover, params.poll_s, params.silent_s, leader.leave).run():
+    metrics.use_place("first")
+    replaced = metrics.count_replaced(CollectorRegistry())
+    generations = Generations(
+        leader.lead,
+        leader.handover,
+        params.poll_s,
+        params.silent_s,
+        leader.leave,
+        lambda why: replaced.labels(why).inc(n),
+    )
+    if not generations.run():
         raise SystemExit(STARTUP_FAILURE)
 
 

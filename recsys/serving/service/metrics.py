@@ -67,7 +67,10 @@ def count_replaced(registry: CollectorRegistry) -> Counter:
         The counter, by reason.
     """
     counter = Counter(
-        "firstlight_workers_replaced_total", "Workers that ended or hung.", ["why"], registry=registry
+        "firstlight_workers_replaced_total",
+        "Workers that ended or hung, or whose leader did.",
+        ["why"],
+        registry=registry,
     )
     for why in LOST:  # a rate is of counters that are there before they rise
         counter.labels(why)

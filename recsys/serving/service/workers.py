@@ -32,6 +32,8 @@ GRACE_S = 20
 """Seconds that requests under way get at the end."""
 LONGEST_END_S = GRACE_S + 5
 """A worker that is told to end is killed after so long: it hangs."""
+REPEATED_S = 5.0
+"""Seconds between two messages that workers are ready."""
 LONGEST_LEAVE_S = LONGEST_END_S + 10
 """The same where it hands over, which waits for idle connections first; and for the process that ends its workers."""
 
@@ -93,7 +95,7 @@ def run_workers(
         listener: a bound socket, which all of them accept from.
         work: what each does.
         silent_s: seconds without a beat after which a worker is replaced.
-        ready: called once, when every worker has beaten.
+        ready: called when every worker has beaten, and each REPEATED_S from then on: who hears it may miss one.
         beat: called at each look.
         replaced: called with the place of a worker that was lost, and why: `ended` or `silent`.
 
@@ -114,12 +116,13 @@ def run_workers(
     try:
         for place in places:
             workers.append(start(place))
-        is_ready, looked = False, time.monotonic()
+        is_ready, told_s, looked = False, 0.0, time.monotonic()
         while not told:
             wait([worker.process.sentinel for worker in workers], LOOK_S)
             beat()
-            if not is_ready and all(worker.pulse.n_beats for worker in workers):
-                is_ready = True
+            is_ready = is_ready or all(worker.pulse.n_beats for worker in workers)
+            if is_ready and time.monotonic() - told_s > REPEATED_S:
+                told_s = time.monotonic()
                 ready()
             passed_s, looked = min(time.monotonic() - looked, 2 * LOOK_S), time.monotonic()
             for n, (place, worker) in enumerate(zip(places, workers, strict=True)):
