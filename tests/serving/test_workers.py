@@ -122,6 +122,8 @@ def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is
         "    time.sleep(0.1)\n"
         "print('looked', flush=True)\n"
         "sys.stdin.readline()\n"
+        "os.kill(second, signal.SIGKILL)\n"
+        "os.waitpid(second, 0)\n"
         "orphans.end()\n"
     )
     command = [sys.executable, "-c", code]
@@ -130,11 +132,10 @@ def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is
         worker = psutil.Process(int(first.stdout.readline()))
         wait_for(lambda: worker.status() == psutil.STATUS_STOPPED)
         print(file=first.stdin, flush=True)
-        lines = [first.stdout.readline() for _ in range(2)]
-        assert not worker.is_running() and "looked\n" in lines
-        (left,) = psutil.Process(first.pid).children()
+        lines = sorted(first.stdout.readline().strip() for _ in range(2))
+        assert not worker.is_running() and lines[1] == "looked"
+        left = psutil.Process(int(lines[0]))
         print(file=first.stdin, flush=True)
-
     assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
 
 
