@@ -27,6 +27,8 @@ GROUPS = {
     "tests/demo/": "demo",  # they download into one folder
     "tests/encoders/": "encoders",  # they pack: torch, transformers and nncf take seconds to import
     "tests/contracts/test_encoders": "encoders",
+    "tests/walk/test_arrive": "arrivals",  # they compare theirs with the same ones
+    "tests/walk/test_two_workers": "arrivals",
 }
 """Beginning of a module's path -> group; any other module is a group of its own."""
 LONGEST_FIRST = ("airflow", "mlflow", "encoders", "tests/docker/test_images.py", "tests/walk/test_dvc.py")

@@ -27,7 +27,6 @@ from recsys.storage.atomic import write_whole
 from recsys.storage.opening import open_storage
 from tests.cases.conftest import KEY, empty_intake
 from tests.cases.test_feedback import event, in_workspace, prepared
-from tests.walk.test_dvc import Clone, catalogue, events
 
 __all__ = ["empty_intake", "prepared"]
 RAW = "jane.doe-4711"
@@ -275,37 +274,6 @@ def test_a_pseudonym_is_found_in_tables_and_bytes_and_not_in_arrays(tmp_path):
     assert [person.is_in(tmp_path / name) for name in ("a.parquet", "b.parquet", "c", "d", "e", "f.json")] == [
         True, False, True, False, True, True,
     ]  # fmt: skip
-
-
-@pytest.mark.whole
-def test_dvc_cache_and_remote_hold_the_person_no_more_and_a_release_without_them_is_out(
-    tmp_path, tiny_encoder
-):
-    clone = Clone(tmp_path, tiny_encoder)
-    names = Pseudonyms(clone.environment["RECSYS_PSEUDONYM_KEY"])
-    words = (RAW, names.of(RAW), names.of(RAW)[:10])
-    clone.land("catalogue", "all.jsonl", catalogue(90))
-    clone.land(
-        "interactions",
-        "events.jsonl",
-        [
-            *events(60, 90),
-            *(
-                {"user_id": RAW, "item_id": f"f{n}", "event": "view", "timestamp": 1_600_000_000 + n * 20_000}
-                for n in range(0, 60, 6)
-            ),
-        ],
-    )
-    clone("recsys ingest && recsys fetch-champion && dvc repro && recsys publish && dvc push -q")
-    places = {name.split("/")[0] for name in traces(tmp_path, words)}
-    assert places >= {"workspace", "remote", "store", "landing"}
-    done = json.loads(clone(f"recsys forget {RAW} --json"))
-    assert done["n_dvc_objects"] > 4 and done["release"] and not done["left"]
-    assert {name.split("/")[0] for name in traces(tmp_path, words)} == {"store"}
-    assert names.of(RAW) not in Release.open(tmp_path / "store", cache=tmp_path / "reader").users
-    assert "Running stage" in clone("dvc repro") and "Running stage" not in clone("dvc repro")
-    clone("dvc push -q && git add -A && git commit -qm forgotten && dvc checkout -q")
-    assert {name.split("/")[0] for name in traces(tmp_path, words)} == {"store"}
 
 
 def test_relations_and_vectors_that_name_the_person_go_too_and_an_item_of_that_name_stays(planted):

@@ -1,6 +1,5 @@
 """`recsys arrive` in a real small workspace with DVC, beside the commands that a person would run one by one."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,17 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.small_workspace import KEY, SmallWorkspace
 from recsys import Release
 from recsys.features.views_file import views_at
 from recsys.stages import FAST_LOOP
-from tests.dvc_folder import begin_dvc
 from tests.encoders.pictures import save_clip
 from tests.images.server import pictures_server
+from tests.walk.place import RECSYS, Place
 
 pytestmark = pytest.mark.whole
-ROOT = Path(__file__).resolve().parents[2]
-RECSYS = (sys.executable, "-m", "recsys")
 REPRO = (sys.executable, "-m", "dvc", "repro", "--single-item")
 ONE_BY_ONE = (
     (*RECSYS, "ingest"),
@@ -30,58 +26,6 @@ ONE_BY_ONE = (
     (*REPRO, *FAST_LOOP),
     (*RECSYS, "publish"),
 )
-
-
-class Place:
-    """A workspace below a folder, with its landing zone and its store."""
-
-    def __init__(self, home):
-        self.small = SmallWorkspace(home / "workspace", str(home / "landing"), str(home / "store"))
-        self.root = self.small.root
-        self.environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "RECSYS_LANDING": self.small.landing,
-            "RECSYS_STORE": self.small.store,
-            "RECSYS_PSEUDONYM_KEY": KEY,
-            "RECSYS_CACHE": str(home / "cache"),
-            "COLUMNS": "200",
-        }
-
-    def run(self, *command, code=0):
-        done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def arrive(self, *options, code=0):
-        return self.run(*RECSYS, "arrive", *options, code=code)
-
-    def start(self):
-        return subprocess.Popen(
-            (*RECSYS, "arrive"), cwd=self.root, env=self.environment, stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    @property
-    def release(self):
-        return json.loads(Path(self.small.store, "CURRENT").read_text())["release"]
-
-
-@pytest.fixture(scope="module")
-def landed(tmp_path_factory, tiny_encoder):
-    """A workspace in which nothing has run, with files that have landed."""
-    home = tmp_path_factory.mktemp("landed")
-    place = Place(home)
-    place.root.mkdir()
-    begin_dvc(place.root)
-    shutil.copyfile(ROOT / "dvc.yaml", place.root / "dvc.yaml")
-    for folder in ("recsys", "dags"):  # what dvc.yaml names as deps
-        (place.root / folder).symlink_to(ROOT / folder)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
-    params["encoder"] |= {"source": str(tiny_encoder), "max_tokens": 32}
-    (place.root / "params.yaml").write_text(yaml.safe_dump(params))
-    place.small.land_first()
-    return home
 
 
 @pytest.fixture
@@ -98,18 +42,13 @@ def by_hand(landed, tmp_path_factory):
     return place
 
 
-def test_it_makes_the_release_and_the_dvc_lock_of_the_commands_one_by_one(place, by_hand):
-    output = place.arrive("--skip-code")
-    assert all(f"Running stage '{stage}'" in output for stage in FAST_LOOP)
-    assert place.release == by_hand.release
-    assert (place.root / "dvc.lock").read_bytes() == (by_hand.root / "dvc.lock").read_bytes()
-    assert (place.root / "data.dvc").read_bytes() == (by_hand.root / "data.dvc").read_bytes()
+def test_it_makes_the_release_and_the_dvc_lock_of_the_commands_one_by_one(arrived, by_hand):
+    place, (first, second) = arrived
+    assert all(f"Running stage '{stage}'" in first.output for stage in FAST_LOOP)
+    assert (first.release, first.lock, first.data) == (by_hand.release, by_hand.lock, by_hand.data)
+    assert "Running stage 'profiles@champion'" in second.output and second.release != first.release
     assert "Running stage" not in place.run(*REPRO, *FAST_LOOP)  # DVC by hand agrees that all are up to date
-    before = place.release
     assert "nothing new has landed" in place.arrive("--skip-code", code=99)
-    place.small.land_second()
-    assert "Running stage 'profiles@champion'" in place.arrive("--skip-code")
-    assert place.release != before
 
 
 def test_relations_that_land_later_are_in_the_next_release_and_encode_nothing(place):
@@ -151,7 +90,11 @@ def test_a_step_that_fails_ends_it_with_its_words_and_nothing_is_published(place
     ],
 )
 def test_killed_anywhere_and_run_again_it_makes_the_same_release(place, by_hand, moment, killed):
-    with place.start() as process:
+    command = (*RECSYS, "arrive")
+    with subprocess.Popen(
+        command, cwd=place.root, env=place.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         while not (place.root / moment).exists() and process.poll() is None:
             time.sleep(0.002)
         (os.killpg if killed == "the group" else os.kill)(process.pid, signal.SIGKILL)

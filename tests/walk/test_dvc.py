@@ -12,6 +12,8 @@ import pytest
 
 from localplatform.workspace import make_workspace, set_remote
 from recsys import Release
+from recsys.catalogue.pseudonyms import Pseudonyms
+from tests.effects.test_forget import RAW, traces
 
 pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,14 +35,10 @@ WORDS = (
 
 
 class Clone:
-    """A workspace cloned from this checkout, driven by commands as a person would; its encoder is quick to pack."""
+    """A workspace cloned from this checkout, driven by commands as a person would."""
 
-    def __init__(self, folder, encoder):
-        self.root = folder / "workspace"
-        self.remote = folder / "remote"
-        changes = {"split.by": "item-hash", "encoder.source": str(encoder), "encoder.max_tokens": "32"}
-        make_workspace(ROOT, self.root, changes)
-        set_remote(self.root, str(self.remote))
+    def __init__(self, folder):
+        self.folder, self.root = folder, folder / "workspace"
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -51,6 +49,18 @@ class Clone:
             "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@localhost",
             "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@localhost",
         }  # fmt: skip
+
+    def begin(self, encoder):
+        """Make the workspace, in which nothing has run; its encoder is quick to pack."""
+        changes = {"split.by": "item-hash", "encoder.source": str(encoder), "encoder.max_tokens": "32"}
+        make_workspace(ROOT, self.root, changes)
+        set_remote(self.root, str(self.folder / "remote"))
+
+    def copied(self, folder):
+        """The same with all that it has made, to be changed without changing this one."""
+        copy = Clone(shutil.copytree(self.folder, folder, symlinks=True))
+        set_remote(copy.root, str(folder / "remote"))
+        return copy
 
     def __call__(self, command):
         done = subprocess.run(
@@ -93,9 +103,14 @@ def events(n_users, n_items):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory, tiny_encoder):
-    clone = Clone(tmp_path_factory.mktemp("dvc"), tiny_encoder)
+    clone = Clone(tmp_path_factory.mktemp("dvc"))
+    clone.begin(tiny_encoder)
     clone.land("catalogue", "all.jsonl", catalogue(90))
-    clone.land("interactions", "events.jsonl", events(60, 90))
+    person = [
+        {"user_id": RAW, "item_id": f"f{n}", "event": "view", "timestamp": 1_600_000_000 + n * 20_000}
+        for n in range(0, 60, 6)
+    ]
+    clone.land("interactions", "events.jsonl", [*events(60, 90), *person])
     clone("recsys ingest && recsys fetch-champion && dvc repro")
     clone("recsys publish && git add -A && git commit -qm first")
     return clone
@@ -103,6 +118,27 @@ def clone(tmp_path_factory, tiny_encoder):
 
 def test_a_second_repro_runs_nothing(clone):
     assert "Running stage" not in clone("dvc repro")
+
+
+def test_forget_leaves_the_person_in_no_cache_or_remote_and_a_release_without_them_is_out(clone, tmp_path):
+    clone = clone.copied(tmp_path / "home")
+    pseudonym = Pseudonyms(clone.environment["RECSYS_PSEUDONYM_KEY"]).of(RAW)
+    words = (RAW, pseudonym, pseudonym[:10])
+    clone("dvc push -q")
+    assert {"workspace", "remote", "store", "landing"} <= places(clone, words)
+    done = json.loads(clone(f"recsys forget {RAW} --json"))
+    assert done["n_dvc_objects"] > 4 and done["release"] and not done["left"]
+    assert places(clone, words) == {"store"}
+    release = Release.open(clone.environment["RECSYS_STORE"], cache=tmp_path / "reader")
+    assert pseudonym not in release.users
+    assert "Running stage" in clone("dvc repro") and "Running stage" not in clone("dvc repro")
+    clone("dvc push -q && git add -A && git commit -qm forgotten && dvc checkout -q")
+    assert places(clone, words) == {"store"}
+
+
+def places(clone, words):
+    """Folders of the clone's home that hold one of the words."""
+    return {name.split("/")[0] for name in traces(clone.folder, words)}
 
 
 def test_an_experiment_changes_a_metric_that_metrics_diff_shows(clone):

@@ -15,7 +15,8 @@ from recsys.state.store import StateStore
 from recsys.storage.opening import open_storage
 from tests.dags.conftest import LENIENT, QUICK
 from tests.training.tastes import taste_pairs, taste_texts
-from tests.walk.test_two_workers import RECSYS, Worker
+from tests.walk.place import RECSYS
+from tests.walk.test_two_workers import Worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 FORM = {"epochs": 12, "patience": 12, "checkpoint_steps": 1}
@@ -92,7 +93,7 @@ def test_a_killed_training_goes_on_elsewhere_and_ends_as_one_that_nobody_killed(
     one.small.land("interactions", "clicks.jsonl", clicks, 0)
     texts = [{"item_id": item, "title": text} for item, text in taste_texts().items()]
     one.small.land("catalogue", "items.jsonl", texts, 0)
-    one.arrive()
+    one.arrive("--skip-code")
     two.make(run)  # by a worker on which nothing has arrived
     for name, worker in zip(BEFORE, (one, two, one, two, one), strict=True):
         worker.task(run, name)
