@@ -29,9 +29,22 @@ GROUPS = {
     "tests/contracts/test_encoders": "encoders",
     "tests/walk/test_arrive": "arrivals",  # they compare theirs with the same ones
     "tests/walk/test_two_workers": "arrivals",
+    "tests/cases/test_feedback": "prepared",  # they copy one workspace with profiles
+    "tests/cases/test_shipped_feedback": "prepared",
+    "tests/cases/test_full_disk": "prepared",
+    "tests/cases/test_troubled_s3": "prepared",
 }
 """Beginning of a module's path -> group; any other module is a group of its own."""
-LONGEST_FIRST = ("airflow", "mlflow", "encoders", "tests/docker/test_images.py", "tests/walk/test_dvc.py")
+LONGEST_FIRST = (
+    "airflow",
+    "mlflow",
+    "encoders",
+    "tests/docker/test_images.py",
+    "arrivals",
+    "tests/walk/test_dvc.py",
+    "tests/stages/test_finetune.py",
+    "prepared",
+)
 """Groups that workers take first, in this order."""
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
 # Lets an MLflow server tell receivers on this machine; the key is a Fernet key.

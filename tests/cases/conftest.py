@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
@@ -127,3 +128,35 @@ def intake(empty_intake, taken_in):
     shutil.copytree(taken_in.at.root, empty_intake.at.root, dirs_exist_ok=True)
     empty_intake.clock, empty_intake.output = taken_in.clock, taken_in.output
     return empty_intake
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, tiny_encoder):
+    """The items up to their profiles, with an encoder as small as one can be; each test works on a copy."""
+    root = tmp_path_factory.mktemp("prepared") / "workspace"
+    root.mkdir()
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings["encoder"]["source"] = str(tiny_encoder)
+    settings["split"]["min_test_users"] = 3
+    (root / "params.yaml").write_text(yaml.safe_dump(settings))
+    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        intake = in_workspace(root, patch)
+        intake.land("catalogue/items.jsonl", ITEMS)
+        intake.land("interactions/events.jsonl", EVENTS)
+        intake.ingest()
+        intake.run("fetch-champion")
+        for stage in ("features", "profiles@champion", "users"):
+            intake.run("run", stage)
+    return root
+
+
+def in_workspace(root, patch):
+    for name, value in {
+        "RECSYS_WORKSPACE": root,
+        "RECSYS_LANDING": root / "landing",
+        "RECSYS_STORE": root / "store",
+        "RECSYS_PSEUDONYM_KEY": KEY,
+    }.items():
+        patch.setenv(name, str(value))
+    return Intake(Artifacts(root))

@@ -7,46 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from recsys.artifacts import Artifacts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.profiles.users import history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
-from tests.cases.conftest import EVENTS, ITEMS, KEY, Intake
-from tests.conftest import ROOT
+from tests.cases.conftest import ITEMS, KEY, in_workspace
 
 NAME = Pseudonyms(KEY).of
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory, tiny_encoder):
-    """The items up to their profiles, with an encoder as small as one can be; each test works on a copy."""
-    root = tmp_path_factory.mktemp("prepared") / "workspace"
-    root.mkdir()
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
-    settings["encoder"]["source"] = str(tiny_encoder)
-    settings["split"]["min_test_users"] = 3
-    (root / "params.yaml").write_text(yaml.safe_dump(settings))
-    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        intake = in_workspace(root, patch)
-        intake.land("catalogue/items.jsonl", ITEMS)
-        intake.land("interactions/events.jsonl", EVENTS)
-        intake.ingest()
-        intake.run("fetch-champion")
-        for stage in ("features", "profiles@champion", "users"):
-            intake.run("run", stage)
-    return root
-
-
-def in_workspace(root, patch):
-    for name, value in {
-        "RECSYS_WORKSPACE": root,
-        "RECSYS_LANDING": root / "landing",
-        "RECSYS_STORE": root / "store",
-        "RECSYS_PSEUDONYM_KEY": KEY,
-    }.items():
-        patch.setenv(name, str(value))
-    return Intake(Artifacts(root))
 
 
 @pytest.fixture

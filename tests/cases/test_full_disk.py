@@ -13,9 +13,8 @@ import pytest
 
 from recsys.cli import main
 from recsys.storage.atomic import whole_file
-from tests.cases.test_feedback import in_workspace, prepared
+from tests.cases.conftest import in_workspace
 
-__all__ = ["prepared"]
 MORE = [
     {"item_id": f"n{n}", "title": f"new thing {n} of {hashlib.sha256(str(n).encode()).hexdigest()}"}
     for n in range(30)

@@ -15,9 +15,9 @@ from recsys.serving.feedback_outbox import ship
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from tests.cases.conftest import ITEMS, KEY
-from tests.cases.test_feedback import NAME, event, prepared, trained
+from tests.cases.test_feedback import NAME, event, trained
 
-__all__ = ["prepared", "trained"]
+__all__ = ["trained"]
 OCTOBER = datetime(2026, 10, 25, 10, tzinfo=UTC)
 
 

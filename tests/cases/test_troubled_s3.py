@@ -9,11 +9,10 @@ import pytest
 from recsys import Release
 from recsys.errors import StorageError
 from recsys.storage.opening import open_storage
-from tests.cases.test_feedback import in_workspace, prepared
+from tests.cases.conftest import in_workspace
 from tests.cases.test_full_disk import MORE, VIEWS
 from tests.storage.troubled_s3 import FAULTS, Trouble, troubled
 
-__all__ = ["prepared"]
 pytestmark = pytest.mark.servers
 
 

@@ -25,8 +25,8 @@ from recsys.serving.feedback_events import Event
 from recsys.serving.feedback_outbox import ship
 from recsys.storage.atomic import write_whole
 from recsys.storage.opening import open_storage
-from tests.cases.conftest import KEY, empty_intake
-from tests.cases.test_feedback import event, in_workspace, prepared
+from tests.cases.conftest import KEY, empty_intake, in_workspace, prepared
+from tests.cases.test_feedback import event
 
 __all__ = ["empty_intake", "prepared"]
 RAW = "jane.doe-4711"
