@@ -151,9 +151,6 @@ the others. So figures on D and G are closest to unseen data.
 - Firstlight on CiteULike D is from before `80d3a01`, since when heads of small catalogues may be twice as wide
   (`fusion.wide_up_to`).
 - All rows of MovieLens' random fifth are from before words were counted by field and the encoder read 64 tokens.
-- **MovieLens, newest released**, at `b0d6a70`: validation counted words as one bag, by a difference within noise. Since
-  `558ff82` only a sure gain decides for it; the row has not been run again. By field first light has .2812 there,
-  level with the TF-IDF centroid.
 - Heater on CiteULike was still gaining a little at 1,500 steps (near .26 on validation whatever the configuration).
 - DropoutNet's best learning rate was the highest tried on three of four training sets; on CiteULike half of it came as
   far.
