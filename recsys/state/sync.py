@@ -126,7 +126,7 @@ class Sync:
             try:
                 self.store.swap(self.name, ours, None)
             except SwapLost:
-                self.store.delete(self.name, uploaded.values())
+                self._give_up(uploaded)
                 return False
             Record(ours.nonce, ours, known).save(self._record_path)
             return True
@@ -286,7 +286,7 @@ class Sync:
             if theirs.nonce != record.nonce:
                 wanted = Versions(record.state, ours, theirs).merged()
             if found and wanted.same_content(theirs):
-                self.store.delete(self.name, uploaded.values())
+                self._give_up(uploaded)
                 self._remember(theirs, whole=theirs.nonce == record.nonce, ours=ours, known=known)
                 return Moved(changed=False)
             mine = [
@@ -310,6 +310,16 @@ class Sync:
             f"other workers stored {self.store.storage.url}/{self.name} {ATTEMPTS} times meanwhile",
             remedy="run the task again",
         )
+
+    def _give_up(self, uploaded: Mapping[str, str]) -> None:
+        """Delete what was stored for a swap that was lost, but not what the current version names.
+
+        The swap may have succeeded and only its reply was lost; other workers have gone on from it since.
+        """
+        if uploaded:
+            found = self.store.read(self.name)
+            named = found[0].held().values() if found else ()
+            self.store.delete(self.name, set(uploaded.values()).difference(named))
 
     def _remember(self, stored: State, *, whole: bool, ours: State, known: Known) -> None:
         """Record which version was stored, and whether it holds only what this machine has."""

@@ -197,6 +197,28 @@ def test_a_file_that_comes_back_outlives_the_deletion_of_what_was_given_up(machi
     assert len(one.store.storage.list("train.1/files/")) == 2
 
 
+@pytest.mark.parametrize("store_first", [Sync.begin, Sync.keep])
+def test_files_stay_where_only_the_reply_to_a_swap_is_lost_and_another_worker_goes_on(
+    machine, monkeypatch, store_first
+):
+    one, two, three = machine("one"), machine("two"), machine("three")
+    write(one, "var/begun", "1234")
+    swap = FolderStorage.swap
+
+    def lost(storage, key, content, expected):
+        monkeypatch.setattr(FolderStorage, "swap", swap)
+        swap(storage, key, content, expected)
+        two.bring()
+        write(two, "artifacts/gate/page.html", "open")
+        two.keep()
+        raise StorageError("the reply did not come")
+
+    monkeypatch.setattr(FolderStorage, "swap", lost)
+    store_first(one)
+    three.bring()
+    assert read(three, "var/begun") == "1234" and read(three, "artifacts/gate/page.html") == "open"
+
+
 def test_a_state_of_format_1_whose_objects_are_named_by_checksums_is_brought_and_gone_on_from(machine):
     one, two = machine("one"), machine("two")
     write(one, "var/begun", "1234")
