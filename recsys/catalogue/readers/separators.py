@@ -38,7 +38,7 @@ def layout(lines: Sequence[str]) -> Layout:
 
     Returns:
         Where the header is. The first row is taken for it unless a later one names the item or the user column and
-        is wider than all rows above.
+        is wider than all rows above, without the empty columns in which a spreadsheet ends rows.
     """
     tried = [(separator, *_from_header(_rows(lines, separator))) for separator in SEPARATORS]
     separator, rows, n_above = max(tried, key=lambda one: _fit(one[1]))
@@ -54,9 +54,10 @@ def _from_header(rows: list[list[str]]) -> tuple[list[list[str]], int]:
     """The rows from the header on, and how many are above it."""
     widest = 0
     for place, row in enumerate(rows):
-        if names_key(row) and len(row) > widest:
+        width = max(n for n, value in enumerate(row, 1) if value)
+        if width > widest and names_key(row):
             return rows[place:], place
-        widest = max(widest, len(row))
+        widest = max(widest, width)
     return rows, 0
 
 

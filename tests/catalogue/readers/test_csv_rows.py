@@ -60,6 +60,12 @@ def test_title_lines_above_the_header_are_ignored_and_reported(rows_of, separato
     assert "3 rows above the header ignored" in notes
 
 
+def test_title_lines_that_a_spreadsheet_ends_with_its_empty_columns_are_ignored(rows_of):
+    rows, notes = rows_of("Products of the spring,,,\nprinted,by Ann,,\n,,,\n" + written(), ".csv")
+    assert values(rows) == ROWS
+    assert {"2 rows above the header ignored", "1 empty row ignored"} <= set(notes)
+
+
 def test_rows_as_wide_as_a_later_header_are_no_title_lines(rows_of):
     table = written()
     joined = table.partition("\n")[2] + table
