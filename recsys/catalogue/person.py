@@ -20,6 +20,8 @@ from recsys.catalogue.schemas import PSEUDONYM, SHOWN_CHARS, USER
 
 BLOCK = 2**22
 PARQUET, NUMPY, ARROW = b"PAR1", b"\x93NUMPY", b"ARROW1"
+ARRAYS = (".npy", ".npz", ".faiss", ".bin", ".safetensors", ".state", ".xml")
+"""Endings of files that hold numbers, or a model: nobody is searched for in them."""
 
 
 @dataclass(frozen=True)

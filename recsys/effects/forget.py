@@ -18,7 +18,7 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.aliases import aliases_of
 from recsys.catalogue.erasure import forget_accepted, forget_landed
 from recsys.catalogue.ingest import writing
-from recsys.catalogue.person import Person
+from recsys.catalogue.person import ARRAYS, Person
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.tracking import track
 from recsys.effects.forget_states import forget_in_states
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 STAGES = ("users", "index")
 OBJECTS = "files/md5/"
 """Where DVC 3 keeps contents, in its cache and in its remotes."""
-ARRAYS = (".npy", ".npz", ".faiss", ".bin", ".safetensors", ".state", ".xml")
-"""Endings of files that hold numbers, or a model."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from recsys import dvc
-from recsys.catalogue.person import Person
+from recsys.catalogue.person import ARRAYS, Person
 from recsys.errors import StorageError
 from recsys.state.document import State
 from recsys.state.store import StateStore
@@ -35,16 +35,24 @@ def forget_in_states(
         contents: folder of DVC's remote that holds contents.
 
     Returns:
-        Names of the states that were removed, and sentences about those that are left.
+        Names of the states that were removed, and sentences about those that are left, or were not looked through since
+        the remote is out of reach.
 
     Raises:
-        StorageError: the store or the remote is out of reach.
+        StorageError: the store is out of reach.
     """
     address = dvc.places(of_arrivals.at.root).remote if of_arrivals is not None else None
     if of_arrivals is None or address is None:
         return [], []
     states, remote = of_arrivals.store, open_storage(address)
-    there = frozenset(stored.key.removeprefix(contents).replace("/", "") for stored in remote.list(contents))
+    try:
+        there = frozenset(
+            stored.key.removeprefix(contents).replace("/", "") for stored in remote.list(contents)
+        )
+    except StorageError as error:
+        return [], [f"states of runs were not looked through: {error}"]
+    if not there:  # such as a folder that is not mounted: all data would seem to have been taken out
+        return [], [f"states of runs were not looked through: DVC's remote {remote.url} is empty"]
     removed, left = list[str](), list[str]()
     for name in states.names():
         state = _holding(states, name, person, remote, contents, there) if name != of_arrivals.name else None
@@ -92,7 +100,9 @@ def _names_lost_data(state: State, remote: Storage, contents: str, there: frozen
 def _carries(states: StateStore, name: str, state: State, person: Person) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "file"
-        for file in state.files.values():
+        for path, file in state.files.items():
+            if path.endswith(ARRAYS):  # such as the champion's weights, by far the largest of all
+                continue
             states.download(name, state, [(file, place)])
             if person.is_in(place):
                 return True

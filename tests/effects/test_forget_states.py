@@ -47,6 +47,7 @@ def in_remote(folder, content, ending=""):
 
 def test_what_has_ended_with_the_person_is_removed_and_what_goes_on_is_named(arrivals, tmp_path):
     states, page = arrivals.store, f"<td>{JANE.pseudonym[:10]}</td>"
+    in_remote(tmp_path, b"rows of others")
     run(states, tmp_path, "train.ended", page, done=True)
     run(states, tmp_path, "train.going", page)
     run(states, tmp_path, "train.without", "<td>somebody</td>", done=True)
@@ -66,3 +67,28 @@ def test_a_run_whose_data_was_taken_out_of_the_remote_holds_the_person_on_its_wo
     assert ["train.2" in line for line in forget_in_states(arrivals, JANE, CONTENTS)[1]] == [True]
     place.unlink()
     assert len(forget_in_states(arrivals, JANE, CONTENTS)[1]) == 2
+
+
+def test_where_the_remote_is_out_of_reach_or_not_mounted_nothing_is_removed_and_that_is_said(
+    arrivals, tmp_path
+):
+    run(arrivals.store, tmp_path, "train.1", data_dvc="outs:\n- md5: ffff.dir\n  path: data\n", done=True)
+    for why in ("is empty", "Not a directory"):
+        removed, (line,) = forget_in_states(arrivals, JANE, CONTENTS)
+        assert not removed and "states of runs were not looked through" in line and why in line
+        (tmp_path / "remote").write_text("no folder")
+    assert arrivals.store.names() == ("train.1",)
+
+
+def test_of_what_a_state_carries_models_are_not_brought(arrivals, tmp_path, monkeypatch):
+    in_remote(tmp_path, b"rows of others")
+    path, brought = tmp_path / "file", []
+    path.write_text("weights")
+    file = CarriedFile.of(path)
+    new, _ = arrivals.store.upload("train.1", [(file, path)], {})
+    state = State(files={"cache/encoders/1/model.bin": file, "var/begun": file}).renewed(new)
+    arrivals.store.swap("train.1", state, None)
+    fetch = FolderStorage.fetch
+    monkeypatch.setattr(FolderStorage, "fetch", lambda *some: brought.append(some) or fetch(*some))
+    assert forget_in_states(arrivals, JANE, CONTENTS) == ([], [])
+    assert len(brought) == 1
