@@ -1,9 +1,12 @@
 """Why an item has its score for a user: what each known thing about the user adds to it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from recsys.errors import RequestError
+from recsys.features.text import FIELD_END
 from recsys.profiles.facts import SharedFact
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher
@@ -110,16 +113,21 @@ class Explainer:
         return facts.shared(row, other[0], MOST_SHARED) if facts and other else ()
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
-        """Each word, and how much lower the inner product is without it; largest first."""
-        words = self._texts.words_of(text) if text else []
-        distinct = list(dict.fromkeys(words))
+        """Each word, and how much lower the inner product is without it in any field; largest first."""
+        fields = [field.split() for field in text.split(FIELD_END)]
+        distinct = list(dict.fromkeys(word for field in fields for word in field))
         if len(distinct) < 2:
             return ()
-        without = [" ".join(one for one in words if one != left) for left in distinct]
-        vectors_WD = self._texts.encoder.encode([" ".join(words), *without])
+        without = [_joined([[one for one in field if one != left] for field in fields]) for left in distinct]
+        vectors_WD = self._texts.encoder.encode([_joined(fields), *without])
         dots_W = (vectors_WD @ weights_D) * self._ranked.growth
         found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
         return tuple(sorted(found, key=lambda one: -one[1]))
+
+
+def _joined(fields: Sequence[Sequence[str]]) -> str:
+    """The text of an item whose fields have these words."""
+    return FIELD_END.join(" ".join(words) for words in fields if words)
 
 
 def _source(item: str, taste: Taste) -> Source:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recsys.catalogue.fields import BadRow, sound
 from recsys.encoders.encoder import Encoder
 from recsys.errors import RequestError
-from recsys.features.text import join_fields
+from recsys.features.text import FIELD_END, LINES_FROM, join_fields
 from recsys.heads.headed import query_profiles
 from recsys.heads.kernel_head import KernelHead
 from recsys.models.opening import open_head, open_vectors, with_head
@@ -67,7 +67,7 @@ class TextProfiles:
         """The profile of an item with this text, float32 [d], of length 1.
 
         Args:
-            text: words.
+            text: of the item, a line for each field, as `text_of_row` joins them.
 
         Returns:
             The vector.
@@ -76,7 +76,10 @@ class TextProfiles:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        profile_D: NDArray[np.float32] = self.encoder.encode([self._folded(text)])[0]
+        preprocessing = self._manifest.preprocessing
+        fields = text.split(FIELD_END) if preprocessing.version >= LINES_FROM else [text]
+        folded = _required(join_fields(fields, preprocessing.max_chars, preprocessing.version))
+        profile_D: NDArray[np.float32] = self.encoder.encode([folded])[0]
         return profile_D
 
     def of_query(self, text: str) -> NDArray[np.float32]:
@@ -94,7 +97,7 @@ class TextProfiles:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        return self._queries.of(self._folded(text))
+        return self._queries.of(_required(query_text(self._manifest, text)))
 
     def _of_queries(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
         return list(query_profiles(self.encoder, texts, self._manifest.model.lexical_width))
@@ -103,10 +106,6 @@ class TextProfiles:
     def fields(self) -> tuple[str, ...]:
         """Of the catalogue: those that profiles are made of."""
         return self._manifest.preprocessing.fields
-
-    def words_of(self, text: str) -> list[str]:
-        """The words of a text, made as the release's own texts were."""
-        return query_text(self._manifest, text).split()
 
     def text_of_row(self, row: Mapping[str, Any]) -> str:
         """The text that an item with these fields of a catalogue would be read by.
@@ -133,9 +132,9 @@ class TextProfiles:
             raise RequestError(fault.detail, remedy="give text that intake would take") from fault
         return join_fields(texts, preprocessing.max_chars, preprocessing.version)
 
-    def _folded(self, text: str) -> str:
-        """A text as the release's own texts were made; refused where it says nothing."""
-        words = query_text(self._manifest, text)
-        if not words:
-            raise RequestError("an empty text has no neighbours", remedy="give some words")
-        return words
+
+def _required(text: str) -> str:
+    """A text that was made as the release's own; refused where it says nothing."""
+    if not text:
+        raise RequestError("an empty text has no neighbours", remedy="give some words")
+    return text

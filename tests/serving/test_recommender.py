@@ -4,10 +4,12 @@ import re
 from datetime import timedelta
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
 from recsys.errors import ReleaseError, RequestError, UnknownItem
+from recsys.features.text import feature_files
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
@@ -181,6 +183,30 @@ def test_words_about_a_user_join_the_history(encoded_workspace: FilmWorkspace, f
     assert {part.source for part in why.contributions} == {"like", "text"}
     assert sum(part.profile + part.ranker for part in why.contributions) == pytest.approx(why.score, abs=1e-5)
     assert why.words[0][1] >= why.words[-1][1] and {"space", "deadly"} <= {word for word, _ in why.words}
+
+
+def test_the_service_reads_an_item_by_its_fields_as_the_catalogue_is_read(
+    encoded_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender = of_release(tag(encoded_workspace), folder)
+    newest = pq.read_table(feature_files(encoded_workspace.at.features)[-1].path).to_pylist()
+    (text,) = [row["text"] for row in newest if row["item_id"] == "alien"]
+    title, tags = text.split("\n")
+    assert tags == "horror, space"
+    kind, read = type(recommender.texts.encoder), list[str]()
+    encode = kind.encode
+    monkeypatch.setattr(kind, "encode", lambda self, texts: read.extend(texts) or encode(self, texts))
+    row = {"title": FILMS["alien"], "tags": TAGS["alien"]}
+    recommender.new_item(recommender.texts.text_of_row(row), ListRequest(k=1))
+    assert read == [text]
+    read.clear()
+    why = recommender.explain("alien", Taste(likes=("gravity",)), with_words=True)
+    assert read[0] == text and len(read) == 1 + len(why.words)
+    assert {f"{title}\nspace", f"{title}\nhorror,"} & set(read)
+    read.clear()
+    with pytest.raises(RequestError, match="empty text"):
+        recommender.new_item(" \n ", ListRequest())
+    assert not read
 
 
 def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue(

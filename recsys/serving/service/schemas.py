@@ -114,7 +114,11 @@ class PredictBody(UserBody):
 class ProfileBody(Body):
     """POST /v1/profile: an item that is not in the catalogue, as text or as a row of the catalogue."""
 
-    text: Words = Field("", examples=["A lighthouse keeper hears voices from the sea"])
+    text: Words = Field(
+        "",
+        description="A line for each field, such as title and description.",
+        examples=["A lighthouse keeper hears voices from the sea"],
+    )
     row: dict[str, Any] = Field(
         default_factory=dict,
         description="Fields of the catalogue instead of text; those that profiles are made of count.",
