@@ -35,9 +35,7 @@ def checkpoints_now(at: Artifacts) -> Iterator[dict[str, Path]]:
         Name in the state -> link; empty where there is no checkpoint, or no two looks at the folder were alike.
     """
     at.var.mkdir(parents=True, exist_ok=True)
-    for stray in at.var.glob(
-        f"{LINKS}*"
-    ):  # of a process that was killed: links hold the room of what is gone
+    for stray in at.var.glob(f"{LINKS}*"):  # a killed process left it; links keep the room of deleted files
         shutil.rmtree(stray, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=LINKS, dir=at.var) as folder:
         yield next(
@@ -52,13 +50,26 @@ def _linked(at: Artifacts, folder: Path) -> dict[str, Path] | None:
     try:
         for number, (name, path) in enumerate(before.items()):
             links[name] = folder / str(number)
-            os.link(path, links[name])
+            _hold(path, links[name])
         is_still = _listed(at) == before and all(
             stat_of(before[name]) == stat_of(links[name]) for name in links
         )
     except FileNotFoundError:
         return None
     return links if is_still else None
+
+
+def _hold(path: Path, link: Path) -> None:
+    """Link a file; copy it where the file system has no hard links. FileNotFoundError where it is gone."""
+    try:
+        os.link(path, link)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with path.open("rb") as source, link.open("wb") as target:
+            shutil.copyfileobj(source, target)
+            found = os.fstat(source.fileno())  # of what was copied: by its name it may be another one now
+        os.utime(link, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _listed(at: Artifacts) -> dict[str, Path]:

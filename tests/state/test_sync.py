@@ -1,5 +1,6 @@
 """A workspace's state between two machines: real DVC, a folder as store and remote, real checkpoints."""
 
+import errno
 import hashlib
 import json
 import os
@@ -294,6 +295,21 @@ def test_a_checkpoint_that_is_replaced_while_it_is_stored_is_stored_as_it_was(ma
     two.bring()
     assert read(two, TRAINED) == "step 300"
     assert not list(one.at.var.glob(".tmp-*"))
+
+
+def test_checkpoints_are_stored_where_the_file_system_has_no_hard_links(machine, monkeypatch):
+    one, two = (machine(name, Scope(("var/training",), data=False)) for name in ("one", "two"))
+    path = write(one, TRAINED, "step 1")
+    one.begin()
+    replaced(path, "step 20")
+
+    def refused(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert one.keep_training().changed and not one.keep_training().changed
+    two.bring()
+    assert read(two, TRAINED) == "step 20"
 
 
 def test_checkpoints_between_two_looks_at_them_wait_for_the_next_time(machine, monkeypatch):
