@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -136,15 +136,16 @@ def page(found: dict[str, dict[str, Row]], models: Sequence[str], kept: Kept) ->
     """The whole page; a protocol whose rows are not on this machine stays as it was."""
     machine_line = f"The last rows were run on {machine()}; each list of settings names the code."
     known = kept.figures | figures(found)
-    parts = [HEAD, summary(known, models), ABOUT, "\n".join(wrap(machine_line, WIDTH)) + "\n"]
+    parts = [HEAD, summary(known, models, found), ABOUT, "\n".join(wrap(machine_line, WIDTH)) + "\n"]
     for name in NAMES:
         parts.append(f"## {TITLES[name]}\n")
         parts += section(found[name], models) if name in found else [kept.section(TITLES[name]) or NOT_RUN]
     return "\n".join(part for part in parts if part)
 
 
-def summary(known: Mapping[str, float | int | str], models: Sequence[str]) -> str:
-    """What ships beside profiles alone and the best other model of each list."""
+def summary(known: Mapping[str, float | int | str], models: Sequence[str], found: Collection[str]) -> str:
+    """What ships beside profiles alone and the best other model of each list, and which protocols were kept."""
+    kept = list[str]()
     lines = [["", "list", "profiles alone", "best other model", "Firstlight"]]
     for protocol in NAMES:
         for name, meaning in LISTS.items():
@@ -157,7 +158,10 @@ def summary(known: Mapping[str, float | int | str], models: Sequence[str]) -> st
                 best = max(sorted(named.keys() - {SHIPPED}), key=lambda model: named[model])
                 cells = (f"{named[REFERENCE]:.4f}", f"{named[best]:.4f} (`{best}`)", f"{named[SHIPPED]:.4f}")
                 lines.append([SHORT[protocol], meaning, *cells])
-    return table(lines)
+                if protocol not in found and SHORT[protocol] not in kept:
+                    kept.append(SHORT[protocol])
+    words = [f"Rows of {' and '.join(kept)} are those of issue 3, see there.\n"] if kept else []
+    return "\n".join([table(lines), *words])
 
 
 def section(rows: dict[str, Row], models: Sequence[str]) -> list[str]:

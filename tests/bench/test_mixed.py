@@ -59,8 +59,11 @@ def test_rows_are_kept_with_every_user_and_the_page_names_what_did_not_run(setup
         mixed.keep_row(setup, model, by_user, {"λ": 3.0}, 1.0)
     rows = mixed_page.rows_of("ml100k_cold", list(mixed.MODELS))
     assert list(rows) == ["firstlight", "ridge, head"]
-    kept = mixed_page.Kept("## CiteULike H\n\n| old | table |\n", {})
+    figures = {f"citeulike_H_{model}_cold_ndcg@20": 0.25 for model in ("firstlight", "ridge, head")}
+    kept = mixed_page.Kept("## CiteULike H\n\n| old | table |\n", figures)
     page = mixed_page.page({"ml100k_cold": rows}, list(mixed.MODELS), kept)
+    assert "| CiteULike H | cold items | 0.2500 | 0.2500 (`ridge, head`) | 0.2500 |" in page
+    assert "Rows of CiteULike H are those of issue 3, see there." in page
     assert "2 users, 4 warm and 2 cold items" in page
     assert "## Amazon Industrial 2018\n\n**Not run**" in page
     assert f"## CiteULike H\n\n{mixed_page.KEPT}\n| old | table |" in page
