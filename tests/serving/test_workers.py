@@ -102,6 +102,7 @@ def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is
     code = (
         "import os, signal, subprocess, sys, time\n"
         "from recsys.serving.service.orphans import Orphans\n"
+        "foreign = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)\n"
         "orphans = Orphans(0.5)\n"
         "def stopped(n):\n"
         "    leader = os.fork()\n"
@@ -125,6 +126,8 @@ def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is
         "os.kill(second, signal.SIGKILL)\n"
         "os.waitpid(second, 0)\n"
         "orphans.end()\n"
+        "print(foreign.poll(), flush=True)\n"
+        "foreign.kill()\n"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
@@ -136,6 +139,7 @@ def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is
         assert not worker.is_running() and lines[1] == "looked"
         left = psutil.Process(int(lines[0]))
         print(file=first.stdin, flush=True)
+        assert first.stdout.readline() == "None\n"  # what the service did not fork goes on
     assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
 
 

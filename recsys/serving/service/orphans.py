@@ -22,7 +22,9 @@ CHILDREN = Path("/proc/self/task")
 
 
 class Orphans:
-    """Children that this process did not fork itself. Linux only; elsewhere there are none.
+    """Workers that this process did not fork itself. Linux only; elsewhere there are none.
+
+    Other children stay: a shell that became this process by `exec` may have left some.
 
     Args:
         longest_s: seconds that they get to end by themselves.
@@ -58,11 +60,20 @@ class Orphans:
 
 
 def _children() -> set[int]:
-    found = set[int]()
+    """Children that are forks of this process, or of a fork: they have its command line, or have ended."""
+    found, own = set[int](), _command(os.getpid())
     for thread in CHILDREN.glob("*/children"):
         with suppress(OSError):
-            found.update(map(int, thread.read_text().split()))
+            found.update(pid for pid in map(int, thread.read_text().split()) if _command(pid) in (own, b""))
     return found
+
+
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _kill(pid: int) -> None:
