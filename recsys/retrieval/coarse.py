@@ -2,10 +2,11 @@
 
 Copies and query are rotated (`rotation.py`), so that one step fits all their dimensions, and rounded to whole numbers
 from -127 to 127. Without the rotation the few dimensions that are large, in vectors or query, would leave the others
-little to tell items by: of 5,000 items with weights some users' queries left all, now no more than 35. Processors
-compute inner products of these several times
-as fast as those of float32, and exactly. How far such a product can be from the true one follows from what rounding
-took away, by the inequality of Cauchy and Schwarz. So what is left out cannot be among the best.
+little to tell items by: of 5,000 items with weights some users' queries left all, now no more than 35.
+
+Processors compute inner products of whole numbers several times as fast as those of float32, and exactly. How far such
+a product can be from the true one follows from what rounding took away, by the inequality of Cauchy and Schwarz. So
+what is left out cannot be among the best.
 """
 
 from dataclasses import dataclass
