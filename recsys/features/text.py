@@ -20,8 +20,8 @@ from recsys.storage.tables import in_blocks
 PREPROCESSING_VERSION = 3
 """Part of every key of features and vectors. Raised when the same row would give another text; see `FOLDS`."""
 FIELD_END = "\n"
-"""Stands between two fields of a text, and nowhere else: within a field every run of white space is one blank. To an
-encoder it is a blank like others; exact words are counted by field (`recsys/encoders/tfidf.py`)."""
+"""Stands between two fields of a text, and nowhere else: within a field every run of white space is one blank. To
+most encoders it is a blank like others; exact words are counted by field (`recsys/encoders/tfidf.py`)."""
 LINES_FROM = 3
 """Version of the preprocessing since which fields are apart; before, a blank stood between them."""
 

@@ -282,7 +282,11 @@ class Sync:
             found = self.store.read(self.name)
             theirs, tag = found or (State(), None)
             wanted = ours
-            self._refuse_moved(theirs, record)
+            try:
+                self._refuse_moved(theirs, record)
+            except StateMoved:
+                self._give_up(uploaded)
+                raise
             if theirs.nonce != record.nonce:
                 wanted = Versions(record.state, ours, theirs).merged()
             if found and wanted.same_content(theirs):
@@ -306,6 +310,7 @@ class Sync:
             self.store.delete(self.name, named - set(wanted.held().values()))
             self._remember(wanted, whole=theirs.nonce == record.nonce, ours=ours, known=known)
             return Moved(changed=True, n_bytes=n_bytes)
+        self._give_up(uploaded)
         raise StateMoved(
             f"other workers stored {self.store.storage.url}/{self.name} {ATTEMPTS} times meanwhile",
             remedy="run the task again",

@@ -151,6 +151,27 @@ def test_in_an_exclusive_scope_who_is_late_is_refused(machine):
     assert not one.keep().changed
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_of_a_worker_that_is_refused_after_it_uploaded_nothing_is_left(machine, monkeypatch, is_removed):
+    scope = Scope(PLAIN.paths, data=False, exclusive=True)
+    one, two = machine("one", scope), machine("two", scope)
+    write(one, "var/begun", "1"), write(one, "artifacts/gate/page.html", "open")
+    one.keep()
+    two.bring()
+    write(one, "var/begun", "2"), write(two, "var/begun", "3")
+    upload = StateStore.upload
+
+    def slow_upload(*arguments):
+        monkeypatch.setattr(StateStore, "upload", upload)
+        two.store.remove("train.1") if is_removed else two.keep()
+        return upload(*arguments)
+
+    monkeypatch.setattr(StateStore, "upload", slow_upload)
+    with pytest.raises(StateMoved):
+        one.keep()
+    assert len(one.store.storage.list("train.1/files/")) == (0 if is_removed else 2)
+
+
 def test_a_state_that_was_removed_is_not_made_again_by_a_worker_that_lags(machine):
     one = machine("one")
     write(one, "var/begun", "1")
