@@ -42,6 +42,7 @@ from recsys.ranking.params import RankerParams
 from recsys.ranking.ranker import SecondRanker
 from recsys.ranking.recommender import Recommender, learn_recommender
 from recsys.ranking.tasks import make_task, rank
+from recsys.stages.finetune import tail_rule
 from recsys.validation.learned import choose_learned_ranker, held_out_examples
 from recsys.validation.tuning import tuning_sets
 from recsys.validation.weighing import profiled
@@ -131,10 +132,10 @@ def item_weights(setup: Setup) -> ItemWeights:
 
 def decision(setup: Setup, params: RankerParams, events: Events) -> dict[str, str]:
     """What validation decides, in words."""
-    fold, head_share = setup._folds[0], setup.settings.evaluate.head_share
+    settings = setup.settings
     choice = choose_learned_ranker(
-        setup.dataset, setup.head, fold, setup.recipe_with_weights, setup.fusion, params, K, MAX_USERS, head_share,
-        events, console.print,
+        setup.dataset, setup.head, setup._folds[0], setup.recipe_with_weights, setup.fusion, params,
+        settings.first_light, settings.users.ridge_lambda, K, MAX_USERS, tail_rule(settings), events, console.print,
     )  # fmt: skip
     console.print(choice.reason)
     return {"decision": choice.reason}

@@ -128,9 +128,11 @@ def fuse(
             recipe,
             params,
             ranking,
+            first_light,
+            users.ridge_lambda,
             k,
             max_users,
-            tail.head_share,
+            tail,
             events,
             report_progress,
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.encoders.params import FirstLightParams
 from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
@@ -24,6 +25,7 @@ from recsys.ranking.event_examples import Events, Examples, examples_of, joined
 from recsys.ranking.event_heads import EventHeads
 from recsys.ranking.event_learning import MlpSettings, learn_mlp
 from recsys.ranking.event_training import learn_event_heads
+from recsys.ranking.head_and_tail import TAIL, TailRule
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.params import RankerParams
 from recsys.ranking.ranker import Ranker
@@ -32,11 +34,13 @@ from recsys.ranking.tasks import RankingTask, make_task
 from recsys.validation.bounds import lower_bound
 from recsys.validation.sets import COLD, MIXED, WARM, ValidationSet, hold_out_items_and_pairs
 from recsys.validation.tuning import tuning_sets
-from recsys.validation.weighing import profiled
+from recsys.validation.weighing import profiled, untrained_lists
 
 # Shape suffixes: U users, I items.
 NDCG = 0
 """Column of `metrics_per_user`."""
+MLP, WEIGHTS = "mlp", "item weights"
+"""The two rankers, in reports."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,11 @@ def choose_learned_ranker(
     recipe: Recipe,
     fusion: FusionParams,
     params: RankerParams,
+    first_light: FirstLightParams,
+    alone_lambda: float,
     k: int,
     max_users: int,
-    head_share: float,
+    tail: TailRule,
     events: Events | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> LearnedChoice:
@@ -68,7 +74,8 @@ def choose_learned_ranker(
 
     It is taken if the lower bound of its gain in ndcg@k over item weights is above 0 on warm and on mixed lists, and at
     least -`max_loss_cold` on lists of cold items alone. There item weights keep the order of the profiles, which may be
-    as good as texts allow, so the same lists are good enough, as they are for the gate.
+    as good as texts allow, so the same lists are good enough, as they are for the gate. Its tail must pass the gate as
+    that of item weights must, see `choose_item_weights`.
 
     Args:
         dataset: the whole training side, with the encoder's vectors.
@@ -77,18 +84,20 @@ def choose_learned_ranker(
         recipe: of the head and of item weights.
         fusion: section `fusion`.
         params: section `ranker`.
+        first_light: section `first_light`: the head that is published before anything is trained.
+        alone_lambda: λ of users over what is published then.
         k: cutoff.
         max_users: the most users of each list.
-        head_share: as for item weights.
+        tail: the gate's rule for the tail.
         events: purchases and values; None: interactions alone are known.
         report: called with a sentence at each step.
 
     Returns:
         The choice.
     """
-    if "mlp" not in params.kinds:
+    if MLP not in params.kinds:
         return LearnedChoice(None, "", {})
-    judging = hold_out_items_and_pairs(dataset, held, fusion.seed, max_users, head_share)
+    judging = hold_out_items_and_pairs(dataset, held, fusion.seed, max_users, tail.head_share)
     if judging is None or not {WARM, MIXED} <= judging.tasks.keys():
         return LearnedChoice(None, "no learned ranker: nobody to judge it by", {})
     report("validation: learning event heads to judge them")
@@ -108,7 +117,14 @@ def choose_learned_ranker(
     settings = MlpSettings(
         heads, recipe.item_weights(fusion), params.depth, params.purchase_weight, params.traits
     )
-    gains, lists = _gains(replace(judging, tasks=tasks), learned, settings, k)
+    judging = replace(judging, tasks=tasks)
+    found = _judged(judging, learned, settings, k)
+    gains = {name: found[MLP][name][:, NDCG] - found[WEIGHTS][name][:, NDCG] for name in tasks}
+    lists = {
+        f"{name} by {choice}": float(found[choice][name][:, NDCG].mean())
+        for choice in (MLP, WEIGHTS)
+        for name in tasks
+    }
     bounds = {name: lower_bound([gain_U], params.standard_errors) for name, gain_U in gains.items()}
     words = ", ".join(
         f"{name} {gains[name].mean():+.4f} (at least {bounds[name]:+.4f})" for name in sorted(gains)
@@ -117,6 +133,14 @@ def choose_learned_ranker(
         bound >= -params.max_loss_cold if name == COLD else bound > 0 for name, bound in bounds.items()
     ):
         return LearnedChoice(None, f"item weights stay: mlp changes ndcg@{k} by {words}", lists)
+    if judging.tail is not None:
+        untrained = untrained_lists(judging, first_light, alone_lambda, k)
+        change = tail.change(found[MLP][TAIL][:, NDCG], untrained[TAIL][:, NDCG])
+        if not change.will_keep(tail.max_loss):
+            reason = (
+                f"item weights stay: with mlp the tail may not pass the gate, it changes ndcg@{k} by {change}"
+            )
+            return LearnedChoice(None, reason, lists)
     report("validation: learning event heads from the whole training side")
     whole = learn_stacked_heads(dataset, shipped, recipe, fusion, params, max_users, events)
     if whole is None:
@@ -214,19 +238,10 @@ def _held_out(known: Dataset, dataset: Dataset) -> csr_array:
     return held_UI
 
 
-def _gains(
+def _judged(
     judging: ValidationSet, learned: Dataset, settings: MlpSettings, k: int
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, float]]:
-    """Gain in ndcg@k of each user of each list over item weights, and the means of both."""
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Choice -> list -> metrics of each user, by the learned ranker and by the one that it reranks."""
     mlp = learn_mlp(learned, settings)
     first: Ranker = mlp.first if mlp else Dot()
-    found = judging.per_user(learned, {"mlp": mlp or first, "item weights": first}, k)
-    gains = {
-        name: found["mlp"][name][:, NDCG] - found["item weights"][name][:, NDCG] for name in judging.tasks
-    }
-    lists = {
-        f"{name} by {choice}": float(by_list[name][:, NDCG].mean())
-        for choice, by_list in found.items()
-        for name in judging.tasks
-    }
-    return gains, lists
+    return judging.per_user(learned, {MLP: mlp or first, WEIGHTS: first}, k)

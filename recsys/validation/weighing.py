@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.catalogue.weighting import YES_OR_NO
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.features.views import take
@@ -78,7 +79,7 @@ def choose_item_weights(
     def judged(rankers: Mapping[_Weighted, Ranker]) -> Mapping[_Weighted, _Lists]:
         return validation.per_user(learned, rankers, k)
 
-    untrained = _untrained(validation, first_light, alone_lambda, k)
+    untrained = untrained_lists(validation, first_light, alone_lambda, k)
 
     def keeping(tried: Mapping[_Weighted, _Lists]) -> list[_Weighted]:
         return _keeping(tried, untrained, tail)
@@ -156,15 +157,26 @@ def _weighed(
     return {one: lists for one, lists in tried.items() if one == NO_WEIGHTS or one[1:] in balances}
 
 
-def _untrained(
+def untrained_lists(
     validation: ValidationSet, first_light: FirstLightParams, ridge_lambda: float, k: int
-) -> _Lists:
-    """Lists by what is published before anything is trained: first light, or else the encoder alone."""
-    head = first_light_of(validation.dataset, first_light)
-    if head is None:
-        dataset = replace(validation.dataset, ridge_lambda=ridge_lambda, lexical_width=0)
-    else:
-        dataset = profiled(validation, head, ridge_lambda)
+) -> Mapping[str, NDArray[np.float64]]:
+    """Judge the lists of what is published before anything is trained: first light, or else the encoder alone.
+
+    The vectors are those of the set. If they are of a trained encoder, these lists are a little better than what was
+    published, so that more is demanded of a challenger.
+
+    Args:
+        validation: the set.
+        first_light: section `first_light`.
+        ridge_lambda: λ of users over what is published then.
+        k: cutoff.
+
+    Returns:
+        List -> what `metrics_per_user` gives, [U, 2].
+    """
+    bare = replace(validation.dataset, ridge_lambda=ridge_lambda, lexical_width=0, weighting=YES_OR_NO)
+    head = first_light_of(bare, first_light)
+    dataset = bare if head is None else profiled(replace(validation, dataset=bare), head, ridge_lambda)
     return validation.per_user(dataset, {None: Dot()}, k)[None]
 
 

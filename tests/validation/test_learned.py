@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from recsys.heads.recipe import Recipe
 from recsys.ranking.event_examples import Events
+from recsys.ranking.head_and_tail import TailRule
 from recsys.ranking.mlp import Mlp
 from recsys.settings import Settings
 from recsys.validation import learned
@@ -48,9 +49,14 @@ def recipe():
     return Recipe(0.3, 0.25, 3.0, 0.1, {})
 
 
-def chosen(dataset, recipe, ranker=RANKER, events=None):
+ANY_LOSS = TailRule(0.2, 1.0, 100, 0)
+
+
+def chosen(dataset, recipe, ranker=RANKER, events=None, tail=ANY_LOSS):
     fusion = SETTINGS.fusion.model_copy(update={"width": 16, "words_width": 8, "items_per_factor": 10})
-    return choose_learned_ranker(dataset, dataset, HELD, recipe, fusion, ranker, 5, 200, 0.2, events)
+    return choose_learned_ranker(
+        dataset, dataset, HELD, recipe, fusion, ranker, SETTINGS.first_light, 1.0, 5, 200, tail, events
+    )
 
 
 def test_popularity_that_profiles_do_not_know_makes_it_better_and_it_is_taken(dataset, recipe):
@@ -66,6 +72,12 @@ def test_a_rule_that_it_cannot_meet_leaves_item_weights(dataset, recipe):
     strict = RANKER.model_copy(update={"standard_errors": 1000.0})
     found = chosen(dataset, recipe, strict)
     assert found.settings is None and found.reason.startswith("item weights stay") and found.lists
+
+
+def test_it_is_not_taken_where_the_gate_may_refuse_it_for_the_tail(dataset, recipe):
+    found = chosen(dataset, recipe, tail=replace(ANY_LOSS, max_loss=0.0))
+    assert found.settings is None and "the tail may not pass the gate" in found.reason, found.reason
+    assert found.lists == chosen(dataset, recipe).lists
 
 
 def test_nothing_is_tried_by_default(dataset, recipe):
