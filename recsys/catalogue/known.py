@@ -45,7 +45,10 @@ def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
     Returns:
         The winning rows, sorted by part order and line.
     """
-    key_R = np.asarray(keys_of(table, kind).combine_chunks().dictionary_encode().indices)
+    chunks = (
+        keys_of(table, kind).dictionary_encode().chunks
+    )  # with one dictionary; as one text column: 2 GiB at most
+    key_R = np.concatenate([np.empty(0, np.int32), *(np.asarray(chunk.indices) for chunk in chunks)])
     place_R, line_R = part_ranks(table["part"]), table["line"].to_numpy()
     is_newest_R: NDArray[np.bool_] = np.bincount(key_R)[key_R] == 1 if len(key_R) else np.ones(0, np.bool_)
     repeated = np.flatnonzero(~is_newest_R)
