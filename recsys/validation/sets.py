@@ -67,29 +67,10 @@ class ValidationSet:
         """The task that ranks warm and held-out items in one list."""
         return self.tasks[MIXED]
 
-    def evaluate(
-        self, dataset: Dataset, rankers: Mapping[Choice, Ranker], k: int
-    ) -> dict[Choice, dict[str, ListMetrics]]:
-        """Judge the lists of several rankers, scored as in a release.
-
-        Args:
-            dataset: this set's, with the profiles and λ to try.
-            rankers: by the name of the choice.
-            k: cutoff.
-
-        Returns:
-            Choice -> list -> metrics.
-        """
-        found = self.per_user(dataset, rankers, k)
-        return {
-            choice: {name: ListMetrics(*by_user.mean(axis=0).tolist()) for name, by_user in lists.items()}
-            for choice, lists in found.items()
-        }
-
     def per_user(
         self, dataset: Dataset, rankers: Mapping[Choice, Ranker], k: int
     ) -> dict[Choice, dict[str, NDArray[np.float64]]]:
-        """The same for each user.
+        """Judge the lists of several rankers, scored as in a release.
 
         Args:
             dataset: this set's, with the profiles and λ to try.
