@@ -210,6 +210,11 @@ def test_the_summary_says_what_it_was_trained_on(world, chosen):
     text = (world.at.finetune / "summary.json").read_text()
     older = TrainingSummary.model_validate_json(text.replace('"model_hash"', '"encoder_hash"'))
     assert '"model_hash"' in text and older == summary
+    before_head_factors = json.loads(text)
+    assert "popularity_power" not in before_head_factors
+    before_head_factors["popularity_power"] = 0.4
+    del before_head_factors["head_factor"]
+    assert TrainingSummary.model_validate(before_head_factors).popularity_power == 0.4
     made = Split.load(world.at.split)
     assert summary.trained_on == hashlib.sha256((world.at.split / "train.parquet").read_bytes()).hexdigest()
     assert summary.cut == made.summary.cut and summary.params == chosen.finetune
