@@ -3,7 +3,7 @@
 An effect changes something outside the workspace's files (landed files, the registry, the release store, other
 workspaces), or reports on it. It is not a DVC stage, and it is safe to run twice. The command line parses, calls one of
 these functions and prints the result. `workspaces.py` and `states.py` hold code that effects on workspaces share;
-`finding.py`, `machine_checks.py` and `storage_checks.py` belong to `doctor`.
+`finding.py`, `machine_checks.py` and `storage_checks.py` belong to `doctor`, `forget_states.py` to `forget`.
 """
 
 EFFECTS = (

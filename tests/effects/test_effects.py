@@ -12,7 +12,7 @@ from recsys.cli import main
 from recsys.effects import EFFECTS
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = ("states", "workspaces", "finding", "machine_checks", "storage_checks")
+SHARED = ("states", "workspaces", "finding", "machine_checks", "storage_checks", "forget_states")
 """Modules that are no effect, but parts of some."""
 
 
