@@ -145,11 +145,12 @@ def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chos
 def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(
     world, chosen, tmp_path, monkeypatch
 ):
-    """The rule is widened so far that it holds in a small world; what it decides by stands in test_learned.py."""
+    """The rules are widened so far that they hold in a small world; how they decide stands in test_learned.py."""
     monkeypatch.setattr("recsys.validation.learned.lower_bound", lambda *_: 1.0)
     monkeypatch.setattr("recsys.ranking.event_training.MIN_CLICKS", 2)
     update = {
         "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
+        "gate": chosen.gate.model_copy(update={"max_loss_tail": 1.0}),
         "ranker": chosen.ranker.model_copy(
             update={"kinds": ("mlp",), "held_out": 0.4, "sets": ("tags",), "numbers": ("age",)}
         ),
