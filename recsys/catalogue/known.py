@@ -103,8 +103,12 @@ def newest_among(
     found = [SCHEMAS[kind].empty_table().select(columns)]
     wanted = None if among is None else pc.unique(among)
     for part in parts:
-        rows = part.rows(columns)
-        found.append(rows if wanted is None else rows.filter(pc.is_in(keys_of(rows, kind), value_set=wanted)))
+        if wanted is None:
+            found.append(part.rows(columns))
+            continue
+        is_wanted = pc.is_in(keys_of(part.rows(KINDS[kind].key), kind), value_set=wanted)
+        if pc.any(is_wanted).as_py():  # few parts hold any of them: of the others no more than the keys are read
+            found.append(part.rows(columns).filter(is_wanted))
     return newest_rows(pa.concat_tables(found), kind)
 
 
