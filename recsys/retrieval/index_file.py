@@ -13,7 +13,7 @@ where others can write to the store.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -259,6 +259,7 @@ def one_thread(faiss: Any) -> Iterator[None]:  # noqa: ANN401  untyped library
         faiss.omp_set_num_threads(before)
 
 
+@cache
 def load_faiss() -> Any:  # noqa: ANN401  untyped library
     """Import faiss, which logs how it was built unless it is told to be silent."""
     logging.getLogger("faiss").setLevel(logging.WARNING)
