@@ -5,8 +5,8 @@ land and are published: every command in a process of its own, which says how mu
 (files that it maps count). Time on the clock is kept too, but on a busy machine it means little. The model is that of
 first light, learned from the catalogue, with profiles of 1,024 numbers. Vectors of the texts are put into the cache
 beforehand: the encoder's speed has a benchmark of its own (`bench.encode`). Then the release is opened, five arrivals
-of 1,000 new titles are published in one process (`scale_arrivals.py`), and the largest catalogue gets profiles of 384
-numbers, those of the encoder alone.
+of 1,000 new titles and three of 1,000 interactions are published in one process (`scale_arrivals.py`). On the largest
+catalogue stage `profiles` encodes (`scale_encode.py`), and it gets profiles of 384 numbers, those of the encoder alone.
 
 Resumable: what a step took is kept in var/bench/scale/<size>/steps.json, and the step is not run again.
 
@@ -136,6 +136,7 @@ def _steps(world: World, catalogue: Catalogue, at: Artifacts) -> dict[str, Calla
     steps["open"] = partial(_module, world, "bench.scale_open")
     steps["arrivals"] = partial(_module, world, "bench.scale_arrivals", str(world.size))
     if world.size == SIZES[-1]:
+        steps["encode"] = partial(_module, world, "bench.scale_encode", str(world.size))
         steps["narrow"] = partial(_narrow, world, at)
         steps |= {f"narrow/{name}": partial(_command, world, name, "store-narrow") for name in NARROW}
     return steps
@@ -213,6 +214,10 @@ def report(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
     arrivals = {size: used[size]["arrivals"] for size in SIZES}
     for key in ("cpu_seconds", "bytes", "peak_mb"):
         print(f"{'arrival, ' + key:22s}" + "".join(f"{arrivals[size][key]:14,.1f} {'':7s}" for size in SIZES))
+    of_interactions = {size: arrivals[size]["interactions"]["cpu_seconds"] for size in SIZES}
+    print(
+        f"{'of interactions, s':22s}" + "".join(f"{of_interactions[size]:14,.1f} {'':7s}" for size in SIZES)
+    )
     wide = [float(largest[name]["peak_mb"]) for name in WALK]
     narrow = [float(largest[name]["peak_mb"]) for name in WALK if name not in NARROW]
     narrow += [float(largest[f"narrow/{name}"]["peak_mb"]) for name in NARROW]
@@ -226,6 +231,9 @@ def report(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
         "arrival_exponent": round(exponent({size: arrivals[size]["cpu_seconds"] for size in SIZES}), 3),
         "arrival_extra_seconds_1m": round(arrivals[SIZES[-1]]["cpu_seconds"] - arrivals[SIZES[0]]["cpu_seconds"], 2),
         "arrival_bytes_ratio_1m": round(arrivals[SIZES[-1]]["bytes"] / arrivals[SIZES[0]]["bytes"], 3),
+        "interactions_arrival_exponent": round(exponent(of_interactions), 3),
+        "interactions_arrival_cpu_seconds_1m": of_interactions[SIZES[-1]],
+        "encode_rate_ratio_1m": largest["encode"]["rate_ratio"],
         "open_seconds_1m": largest["open"]["seconds"],
         "open_cpu_seconds_1m": largest["open"]["cpu_seconds"],
         "open_histories_cpu_seconds_1m": largest["open"]["histories_cpu_seconds"],

@@ -23,6 +23,7 @@ from recsys.planning.probing import unit_rows
 
 FIRST_DAY = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())
 DAYS = 365
+DAY_SECONDS = 86_400
 SEED = 20260101
 ROWS_PER_FILE = 1_000_000
 PLACED_AT_ONCE = 65_536
@@ -76,21 +77,56 @@ def land_interactions(landing: Path, items: int, interactions: int) -> None:
         items: in the catalogue.
         interactions: in the log; a copy may save a title twice.
     """
-    paper_P, reader_P = _real_log()
-    first_I = parents_of(items)[:, 0]
-    by_paper, count = np.argsort(first_I, kind="stable"), np.bincount(first_I, minlength=len(real_titles()))
-    start, rng = np.cumsum(count) - count, np.random.default_rng(SEED)
-    known_P = np.flatnonzero(count[paper_P])
+    saves, rng = Saves(items), np.random.default_rng(SEED)
     for number, done in enumerate(range(0, interactions, ROWS_PER_FILE)):
-        number_N = np.arange(done, min(done + ROWS_PER_FILE, interactions))
-        pair_N, copy_N = known_P[number_N % len(known_P)], number_N // len(known_P)
-        paper_N = paper_P[pair_N]
+        numbers = np.arange(done, min(done + ROWS_PER_FILE, interactions))
+        _land(
+            landing / "interactions" / f"saved-{number:02d}.parquet", saves.of(numbers, rng, FIRST_DAY, DAYS)
+        )
+
+
+def land_later_interactions(landing: Path, name: str, items: int, interactions: int, n: int) -> None:
+    """Write what some of the people in the log saved in the day after it: more titles of papers that they saved.
+
+    Args:
+        landing: the landing zone.
+        name: of the file; it is the seed of who saves what.
+        items: in the catalogue, as for the log.
+        interactions: in the log.
+        n: interactions to write.
+    """
+    rng = np.random.default_rng([SEED, *name.encode()])
+    numbers = np.sort(rng.integers(interactions, size=n))
+    last_day = FIRST_DAY + DAYS * DAY_SECONDS
+    _land(landing / "interactions" / name, Saves(items).of(numbers, rng, last_day, 1))
+
+
+class Saves:
+    """Who saves which title.
+
+    Args:
+        items: in the catalogue.
+    """
+
+    def __init__(self, items: int) -> None:
+        self._paper_P, self._reader_P = _real_log()
+        first_I = parents_of(items)[:, 0]
+        self._by_paper = np.argsort(first_I, kind="stable")
+        self._count = np.bincount(first_I, minlength=len(real_titles()))
+        self._start = np.cumsum(self._count) - self._count
+        self._known_P = np.flatnonzero(self._count[self._paper_P])
+
+    def of(
+        self, number_N: NDArray[np.int64], rng: np.random.Generator, first_day: int, days: int
+    ) -> pa.Table:
+        """The saves with these numbers, as a log; the numbers say who saves a title of which paper."""
+        pair_N, copy_N = self._known_P[number_N % len(self._known_P)], number_N // len(self._known_P)
+        paper_N = self._paper_P[pair_N]
         # Few titles have most of the readers.
-        child_N = (count[paper_N] * rng.random(len(number_N)) ** 2).astype(np.int64)
-        user_N = reader_P[pair_N] + copy_N * (reader_P.max() + 1)
-        times_N = FIRST_DAY + rng.integers(DAYS * 86_400, size=len(number_N))
-        table = _log(user_N, by_paper[start[paper_N] + child_N], times_N)
-        _land(landing / "interactions" / f"saved-{number:02d}.parquet", table)
+        child_N = (self._count[paper_N] * rng.random(len(number_N)) ** 2).astype(np.int64)
+        user_N = self._reader_P[pair_N] + copy_N * (self._reader_P.max() + 1)
+        times_N = first_day + rng.integers(days * DAY_SECONDS, size=len(number_N))
+        return _log(user_N, self._by_paper[self._start[paper_N] + child_N], times_N)
 
 
 def place_vectors(at: Artifacts, model: ModelReference, n: int, kept: Path) -> None:
