@@ -242,6 +242,11 @@ class Artifacts:
         return self.root / "var/users-recall"
 
     @property
+    def histories_by_user(self) -> Path:
+        """Copies of histories in which single users are found. They only save time."""
+        return self.root / "var/histories-by-user"
+
+    @property
     def published(self) -> Path:
         """Parts in the last release that was published from here (JSON)."""
         return self.var / "published.json"

@@ -185,7 +185,7 @@ def _forget_made(at: Artifacts, person: Person) -> list[str]:
         at.data_docs,
         at.intake_logs,
     )
-    for kept in (at.users_recall, at.interaction_counts):  # who is in them: they only save time
+    for kept in (at.users_recall, at.interaction_counts, at.histories_by_user):  # they only save time
         shutil.rmtree(kept, ignore_errors=True)
     gone = []
     for path in (path for root in roots for path in _files(root)):

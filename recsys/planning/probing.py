@@ -48,7 +48,7 @@ OUTPUTS = {
     "profiles@champion": ("artifacts/profiles",),
     "users": ("artifacts/users", "var/gram-*", "var/like-counts.state"),
     "index": ("artifacts/index",),
-    "publish": ("../store",),
+    "publish": ("../store", "var/histories-by-user"),
 }
 """Step -> what it writes, below the workspace."""
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 # Shape suffixes: I items, N ids that are looked up.
@@ -77,6 +78,24 @@ class ItemIds:
                     rows_N[number] = row
                     break
                 place += 1
+        return rows_N
+
+    def rows_by_scan(self, items: Sequence[str]) -> NDArray[np.int64]:
+        """The same as `rows_of`, by reading all ids once: quicker for whoever asks once, since no index is built.
+
+        Args:
+            items: N texts.
+
+        Returns:
+            rows_N; UNKNOWN for an id that is none of these.
+        """
+        wanted = pa.array(items, pa.string())
+        distinct = wanted.unique()
+        place_I = pc.index_in(self.column, value_set=distinct)
+        rows = np.flatnonzero(np.asarray(place_I.is_valid()))
+        row_of_place = np.full(len(distinct), UNKNOWN, np.int64)
+        row_of_place[np.asarray(place_I.drop_null())] = rows
+        rows_N: NDArray[np.int64] = row_of_place[np.asarray(pc.index_in(wanted, value_set=distinct))]
         return rows_N
 
     @cached_property

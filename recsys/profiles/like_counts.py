@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.users import Histories, history_users, load_histories
 from recsys.storage.checked import read_checked, write_checked
 
@@ -76,12 +77,13 @@ class LikeCounts:
         return cls(table.replace_schema_metadata(), about["n_users"], about["n_pairs"], files)
 
 
-def count_likes(before: LikeCounts | None, files: Sequence[Path]) -> LikeCounts:
+def count_likes(before: LikeCounts | None, files: Sequence[Path], by_user: HistoriesByUser) -> LikeCounts:
     """Count the likes of history files, with as few of them read again as possible.
 
     Args:
         before: counts of some of the files; None: count from nothing.
         files: history files in the order of their parts.
+        by_user: reads the histories of single users.
 
     Returns:
         The counts; they equal those from nothing.
@@ -94,8 +96,8 @@ def count_likes(before: LikeCounts | None, files: Sequence[Path]) -> LikeCounts:
     if not new:
         return before
     users = history_users(new)
-    then = LikeCounts.of(load_histories([file for file in files if file.name in known], users))
-    now = LikeCounts.of(load_histories(files, users))
+    then = LikeCounts.of(by_user.of([file for file in files if file.name in known], users))
+    now = LikeCounts.of(by_user.of(files, users))
     return LikeCounts(
         _sum(before.table, _negated(then.table), now.table),
         before.n_users - then.n_users + now.n_users,

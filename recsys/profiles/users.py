@@ -49,7 +49,9 @@ __all__ = [
     "history_files",
     "history_key",
     "history_users",
+    "joined",
     "load_histories",
+    "read_history",
     "sums_of",
     "users_key",
     "write_histories",
@@ -312,19 +314,30 @@ def _ids_of(distinct: pa.DictionaryArray) -> pa.Array:
     return distinct.dictionary.take(distinct.indices)
 
 
-def load_histories(files: Iterable[Path], users: pa.Array | None = None) -> Histories:
-    """Read histories.
+def load_histories(files: Iterable[Path]) -> Histories:
+    """Read the histories of all users.
 
     Args:
         files: history files in the order of their parts.
-        users: pseudonyms; None: of all users.
 
     Returns:
-        Histories of these users, as they would be among all; empty for no files.
+        The histories; empty for no files.
     """
-    tables = [*(_read(file, users) for file in files)] or [HISTORY_SCHEMA.empty_table()]
-    further = {name for table in tables for name in table.column_names if name in FURTHER}
-    return Histories(pa.concat_tables([with_columns(table, further) for table in tables]))
+    return joined(map(read_history, files))
+
+
+def joined(tables: Iterable[pa.Table]) -> Histories:
+    """Histories from the opinions of several files.
+
+    Args:
+        tables: of each file, in the order of their parts.
+
+    Returns:
+        The histories; empty for no tables.
+    """
+    found = [*tables] or [HISTORY_SCHEMA.empty_table()]
+    further = {name for table in found for name in table.column_names if name in FURTHER}
+    return Histories(pa.concat_tables([with_columns(table, further) for table in found]))
 
 
 def history_users(files: Iterable[Path]) -> pa.Array:
@@ -339,25 +352,22 @@ def _users_of(file: Path) -> pa.ChunkedArray:
         return opened.read(["user"])["user"].unify_dictionaries()
 
 
-def _read(file: Path, users: pa.Array | None) -> pa.Table:
+def read_history(file: Path) -> pa.Table:
+    """The opinions of one history file, of any version.
+
+    Args:
+        file: it lies in `histories/`, or is an object of a release.
+
+    Returns:
+        As HISTORY_SCHEMA, with the columns of FURTHER that it has; users and items are dictionaries.
+    """
     with pq.ParquetFile(file, memory_map=True, read_dictionary=NAMES) as opened:
         there = opened.schema_arrow.names
         found = opened.read([name for name in (*HISTORY_SCHEMA.names, *FURTHER) if name in there])
-    if users is not None:
-        found = _only_users(found, users)
     if "weight" not in there:  # version 1
         likes = pa.repeat(pa.scalar(LIKE, pa.float32()), len(found))
         found = found.append_column("latest", found["timestamp"]).append_column("weight", likes)
     return found
-
-
-def _only_users(found: pa.Table, users: pa.Array) -> pa.Table:
-    """Opinions of some users, with names instead of numbers: few rows, which need few of the names."""
-    kept = [pc.is_in(chunk.dictionary, value_set=users).take(chunk.indices) for chunk in found["user"].chunks]
-    some = found.filter(pa.chunked_array(kept, pa.bool_()))
-    for name in NAMES:
-        some = some.set_column(some.column_names.index(name), name, some[name].cast(pa.string()))
-    return some
 
 
 def sums_of(

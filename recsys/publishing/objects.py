@@ -120,6 +120,19 @@ class Profiles:
     manifest: Manifest
     files: ObjectFiles
 
+    def searched_as(self, manifest: Manifest) -> "Profiles":
+        """The same profiles under another manifest of the same segments. Which items are live is not read again.
+
+        Args:
+            manifest: it may differ in how it is searched.
+
+        Returns:
+            The profiles.
+        """
+        found = Profiles(manifest, self.files)
+        found.__dict__.update(segments=self.segments, latest=self.latest)
+        return found
+
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """Segments in order of their parts. Only their rows are read, not their vectors."""
@@ -208,7 +221,7 @@ class Profiles:
     def among(self, items: Collection[str], allowed_I: NDArray[np.bool_]) -> set[str]:
         """Ids of the given items that are live and allowed. Meant for few items."""
         names = list(items)
-        rows = self.latest.item_ids.rows_of(names)
+        rows = self.latest.item_ids.rows_by_scan(names)
         return {
             name for name, row in zip(names, rows.tolist(), strict=True) if row != UNKNOWN and allowed_I[row]
         }

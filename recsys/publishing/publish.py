@@ -12,6 +12,7 @@ from recsys.catalogue.parts import list_parts
 from recsys.errors import OtherModel, Overtaken, ReleaseError, SwapLost
 from recsys.features.params import FeaturesParams
 from recsys.features.views_file import made_of
+from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.params import PrivacyParams
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_texts
@@ -199,13 +200,14 @@ def _checked(
 ) -> tuple[Manifest, float | None]:
     """The manifest with its place, and the users' recall, which is not in it; the search width that reached it is."""
     manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
-    recall = users_recall(profiles, publisher.index, publisher.params.min_index_recall, at.users_recall)
-    require_index_recall(manifest, recall, publisher.params.min_index_recall)
+    minimum, by_user = publisher.params.min_index_recall, HistoriesByUser(at.histories_by_user)
+    recall = users_recall(profiles, publisher.index, minimum, at.users_recall, by_user)
+    require_index_recall(manifest, recall, minimum)
     if recall and recall.search_width:
         manifest = manifest.model_copy(
             update={"format": max(manifest.format, CHOSEN), "search_width": recall.search_width}
         )
-        profiles = Profiles(manifest, files)
+        profiles = profiles.searched_as(manifest)
     texts = smoke_texts(head, at.features, publisher.params.smoke_queries)
     smoke = smoke_lists(profiles, texts, head, publisher.params)
     place = {"sequence": head.sequence + 1 if head else 1, "parent": head.id if head else None}

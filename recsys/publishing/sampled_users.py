@@ -9,21 +9,21 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from recsys.profiles.users import history_users, load_histories
+from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.publishing.objects import Profiles
 from recsys.storage.checked import read_checked, write_checked
 
 
-def sampled_likes(profiles: Profiles, n: int, seed: int, kept: Path | None = None) -> list[tuple[str, ...]]:
+def sampled_likes(
+    profiles: Profiles, n: int, seed: int, by_user: HistoriesByUser, kept: Path | None = None
+) -> list[tuple[str, ...]]:
     """What a sample of users likes.
 
     Args:
         profiles: of a release.
         n: users.
         seed: where in the alphabet the sample begins.
+        by_user: reads the histories of single users.
         kept: file of the last sample, which is taken where no history has changed; None: none is kept.
 
     Returns:
@@ -35,23 +35,18 @@ def sampled_likes(profiles: Profiles, n: int, seed: int, kept: Path | None = Non
         before = json.loads(content)
         if before["made_of"] == made_of:
             return [tuple(items) for items in before["likes"]]
-    found = _drawn(profiles.history_paths, n, seed)
+    found = _drawn(profiles.history_paths, n, seed, by_user)
     if kept:
         write_checked(kept, json.dumps({"made_of": made_of, "likes": found}).encode())
     return found
 
 
-def _drawn(files: Sequence[Path], n: int, seed: int) -> list[tuple[str, ...]]:
-    users = history_users(files)
-    first = hashlib.sha256(str(seed).encode()).hexdigest()
-    begin = int(pc.sum(pc.less(users, first)).as_py() or 0)
-    users = pa.concat_arrays([users.slice(begin), users.slice(0, begin)])
-    found: list[tuple[str, ...]] = []
-    start = 0
-    while len(found) < n and start < len(users):  # some users like nothing
-        some = users.slice(start, 2 * n)
-        histories = load_histories(files, some)
-        likes = (histories.items_of(user) for user in some.to_pylist())
-        found += [items for items in likes if items]
-        start += len(some)
-    return found[:n]
+def _drawn(files: Sequence[Path], n: int, seed: int, by_user: HistoriesByUser) -> list[tuple[str, ...]]:
+    first, n_users = hashlib.sha256(str(seed).encode()).hexdigest(), 2 * n
+    while True:
+        users = by_user.next_users(files, first, n_users)
+        histories = by_user.of(files, users)
+        found = [items for user in users.to_pylist() if (items := histories.items_of(user))]
+        if len(found) >= n or len(users) < n_users:
+            return found[:n]
+        n_users *= 2  # some users like nothing

@@ -6,7 +6,8 @@ other. Where it is, a search that keeps more rows in view finds more: at first l
 .94 of the best ten, 800 rows .98. The measurement uses exactly the profiles, users and indexes of the new release.
 
 An arrival must not cost what the catalogue has grown to. So the sample of users hardly changes from one release to the
-next, and the rows of large segments that are truly the best for them are kept (`recsys/retrieval/best_rows.py`).
+next, the rows of large segments that are truly the best for them are kept (`recsys/retrieval/best_rows.py`), and so is
+what was found in segments that have not changed (`recsys/retrieval/segment_scores.py`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,20 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
+from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.users import Ridge
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import published_ranker
+from recsys.publishing.release import ReleasedSegment
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
+from recsys.retrieval.segment_scores import SegmentScores, best_scores
 from recsys.retrieval.segments import RECALL_AT, SegmentSearcher
 
 # Shape suffixes: Q sampled users, K list, D dimension.
 WIDENINGS = (2, 4)
 """Factors on `index.search_width` that are tried, one after the other."""
-SAMPLE, BEST_ROWS = "sample.state", "best-rows.state"
+SAMPLE, BEST_ROWS, SCORES = "sample.state", "best-rows.state", "scores.state"
 """Files that are kept."""
 
 
@@ -43,7 +47,11 @@ class UsersRecall:
 
 
 def users_recall(
-    profiles: Profiles, params: IndexParams, minimum: float = 0.0, kept: Path | None = None
+    profiles: Profiles,
+    params: IndexParams,
+    minimum: float = 0.0,
+    kept: Path | None = None,
+    by_user: HistoriesByUser = IN_MEMORY,
 ) -> UsersRecall | None:
     """Recall@10 of the indexes against exact search, for a sample of users.
 
@@ -56,6 +64,7 @@ def users_recall(
         params: `search_width`, `recall_queries` and `seed`.
         minimum: where recall is lower, searches of graphs keep more rows in view, up to WIDENINGS[-1] times as many.
         kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
+        by_user: reads the histories of single users.
 
     Returns:
         With the fewest rows in view that reach the minimum, else with the most; None where all search is exact, or
@@ -65,7 +74,7 @@ def users_recall(
     if kinds <= {"exact"}:
         return None
     sample = kept / SAMPLE if kept else None
-    likes = _rows_of(profiles, sampled_likes(profiles, params.recall_queries, params.seed, sample))
+    likes = _rows_of(profiles, sampled_likes(profiles, params.recall_queries, params.seed, by_user, sample))
     if not likes:
         return None
     measure = _measured(profiles, likes, kept)
@@ -89,26 +98,35 @@ def _measured(
     queries_QD /= np.linalg.norm(
         queries_QD, axis=1, keepdims=True
     )  # the scale does not change lists, and NOISE is for unit vectors
-    excluded = [set(rows) for rows in likes]
-    names = [released.name for released in profiles.manifest.segments]
+    code, file = profiles.manifest.code_commit, kept / SCORES if kept else None
+    asked = SegmentScores(queries_QD, k, [np.array(rows, np.int64) for rows in likes], file, code)
+    segments = profiles.manifest.segments
     known = load_known(kept / BEST_ROWS) if kept else {}
-    truth_QK, known = exact_scores(searcher, names, queries_QD, k, [np.array(rows) for rows in likes], known)
+    truth_QK, known = exact_scores(searcher, [released.name for released in segments], asked, known)
     if kept:
         save_known(known, kept / BEST_ROWS)
 
     def measure(some: SegmentSearcher) -> float:
-        found_QK = np.concatenate(
-            [some.search(queries_QD[[q]], k, [history]).scores_QK for q, history in enumerate(excluded)]
-        )
+        found = [asked.of(some, place, _content_of(segments[place])) for place in some.live_segments]
+        found_QK = best_scores(np.concatenate(found, axis=1), k)
+        asked.save()
         hits_QK = (found_QK >= truth_QK[:, -1:] - NOISE) | np.isneginf(truth_QK)
         return float(hits_QK.mean())
 
     return measure
 
 
+def _content_of(released: ReleasedSegment) -> str:
+    """Names the vectors of a segment and its index."""
+    file = released.index.file
+    return f"{released.name} {file.sha256}" if file else released.name
+
+
 def _rows_of(profiles: Profiles, likes: Iterable[Sequence[str]]) -> list[list[int]]:
     """For each user, the rows of the live items that they like; users without any are left out."""
-    rows = (profiles.latest.item_ids.rows_of(items) for items in likes)
+    listed = list(likes)
+    rows_N = profiles.latest.item_ids.rows_by_scan([item for items in listed for item in items])
+    rows = np.split(rows_N, np.cumsum([len(items) for items in listed])[:-1]) if listed else []
     known = (found[found != UNKNOWN].tolist() for found in rows)
     return [one for one in known if one]
 

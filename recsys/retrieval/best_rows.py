@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.retrieval.in_place import NOISE, best_places, row_by_row
+from recsys.retrieval.segment_scores import SegmentScores, best_scores
 from recsys.retrieval.segments import SegmentSearcher
 from recsys.storage.checked import read_checked, write_checked
 
@@ -66,21 +67,14 @@ def load_known(path: Path) -> Known:
 
 
 def exact_scores(
-    searcher: SegmentSearcher,
-    names: Sequence[str],
-    queries_QD: NDArray[np.float32],
-    k: int,
-    excluded: Sequence[NDArray[np.int64]],
-    known: Known,
+    searcher: SegmentSearcher, names: Sequence[str], asked: SegmentScores, known: Known
 ) -> tuple[NDArray[np.float64], Known]:
     """Scores of the k best live items of each query, by exact search.
 
     Args:
         searcher: over the live items.
         names: of its segments.
-        queries_QD: unit vectors.
-        k: length of the lists.
-        excluded: for each query, items (positions in `Latest.item_ids`) that are not in its list.
+        asked: the queries, length of lists, and what is not in them; finds the scores of segments without an index.
         known: of earlier calls; it changes nothing but the time.
 
     Returns:
@@ -88,17 +82,13 @@ def exact_scores(
     """
     large = [position for position in searcher.live_segments if searcher.segments[position].index is not None]
     small = [position for position in searcher.live_segments if position not in large]
-    found = [searcher.best_of_segment(position, queries_QD, k, excluded) for position in small]
+    queries_QD, excluded = asked.queries_QD, asked.excluded
+    found = [asked.of(searcher, position, names[position]) for position in small]
     best = {position: _nearest(known.get(names[position]), queries_QD) for position in large}
     spare = SPARE_ROWS
     while True:
-        parts = [*found, *(_candidates(searcher, position, best[position], excluded) for position in large)]
-        truth_QK = np.stack(
-            [
-                _best_scores(searcher, query, k, [part[q] for part in parts])
-                for q, query in enumerate(queries_QD)
-            ]
-        )
+        parts = [*found, *(_scores(searcher, position, best[position], asked) for position in large)]
+        truth_QK = best_scores(np.concatenate(parts, axis=1), asked.k)
         is_known = True
         for position in large:
             distance_Q = np.linalg.norm(queries_QD - best[position].queries_PD, axis=1)
@@ -124,20 +114,14 @@ def _nearest(kept: BestRows | None, queries_QD: NDArray[np.float32]) -> BestRows
     return BestRows(kept.queries_PD[nearest_Q], rows, kept.most_P[nearest_Q])
 
 
-def _candidates(
-    searcher: SegmentSearcher, position: int, best: BestRows, excluded: Sequence[NDArray[np.int64]]
-) -> list[NDArray[np.int64]]:
-    """Those of the best rows that may be in the list of each query, as positions in `Latest.item_ids`."""
-    live = (searcher.live_items(position, rows) for rows in best.rows)
-    return [items[~np.isin(items, own)] for items, own in zip(live, excluded, strict=True)]
-
-
-def _best_scores(
-    searcher: SegmentSearcher, query_D: NDArray[np.float32], k: int, parts: Sequence[NDArray[np.int64]]
+def _scores(
+    searcher: SegmentSearcher, position: int, best: BestRows, asked: SegmentScores
 ) -> NDArray[np.float64]:
-    items = np.concatenate([np.empty(0, np.int64), *parts])
-    best = np.sort(searcher.scores(query_D, items))[::-1][:k]
-    return np.pad(best, (0, k - len(best)), constant_values=-np.inf)
+    """Scores of those of the best rows that may be in the list of each query, as `SegmentScores.of` gives them."""
+    live = (searcher.live_items(position, rows) for rows in best.rows)
+    items_Q = [items[~np.isin(items, own)] for items, own in zip(live, asked.excluded, strict=True)]
+    scored = zip(asked.queries_QD, items_Q, strict=True)
+    return np.stack([best_scores(searcher.scores(query, items), asked.k) for query, items in scored])
 
 
 def _searched(

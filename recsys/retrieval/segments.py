@@ -109,7 +109,7 @@ class SegmentSearcher:
     def __init__(self, segments: Sequence[IndexedSegment], latest: Latest, search_width: int = 0) -> None:
         self.segments = tuple(segments)
         self.latest = latest
-        self._search_width = search_width
+        self.search_width = search_width
         # `latest` is in order of segment and row, so each segment's live items are one slice of it.
         self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
 
@@ -155,6 +155,10 @@ class SegmentSearcher:
         """Positions of the segments that have live items."""
         found: list[int] = np.flatnonzero(np.diff(self._bounds)).tolist()
         return found
+
+    def items_of_segment(self, position: int) -> range:
+        """Positions of a segment's live items in `Latest.item_ids`."""
+        return range(int(self._bounds[position]), int(self._bounds[position + 1]))
 
     def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
         """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
@@ -218,7 +222,7 @@ class SegmentSearcher:
             inside = max((int(((rows >= start) & (rows < end)).sum()) for rows in excluded), default=0)
             return list(map(_without, self._compared(position, queries, k + inside, is_allowed_L), excluded))
         index, wanted = self._indexes[position], ceil(RESCORED * k) + RESCORED_MORE
-        viewed = max(index.search_width, self._search_width)
+        viewed = max(index.search_width, self.search_width)
         reach = max(ceil(RESCORED * width) + RESCORED_MORE, viewed, ceil(SLACK * width / share))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))

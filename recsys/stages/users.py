@@ -17,6 +17,7 @@ from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts
 from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
+from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.items import Latest, Segment, latest, list_segments
 from recsys.profiles.like_counts import LikeCounts, count_likes
 from recsys.profiles.sites import sharing_of
@@ -31,9 +32,9 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
     Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
-    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var, at.like_counts: what the
-             matrix sums and what users like, so that the next run only adds and takes away (it is exact: the bytes are
-             those of a run from nothing)
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var, at.like_counts,
+             at.histories_by_user: what the matrix sums and what users like, so that the next run only adds and takes
+             away (it is exact: the bytes are those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run; errors of `sharing_of` with noise or other sites
     """
     model = ModelReference.load(at.model_reference("champion"))
@@ -41,7 +42,9 @@ def run(settings: Settings, at: Artifacts) -> None:
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
     counted = LikeCounts.load(at.like_counts)
-    likes = count_likes(counted, files)
+    by_user = HistoriesByUser(at.histories_by_user)
+    by_user.keep_only(files)
+    likes = count_likes(counted, files, by_user)
     if likes is not counted:
         likes.save(at.like_counts)
     sharing = sharing_of(at, settings.users, settings.privacy)

@@ -132,9 +132,12 @@ def others(film_workspace):
 def test_nothing_outside_old_releases_holds_the_person_and_everybody_else_stays(planted):
     before, held = others(planted), {name.split("/")[0] for name in outside_store(planted)}
     assert held >= {"landing", "data", "artifacts", "feedback.sqlite"}
-    write_whole(planted.at.users_recall / "sample.state", b"likes without names")
+    for only_saves_time in (planted.at.users_recall, planted.at.histories_by_user):
+        write_whole(only_saves_time / "kept.state", b"likes")
     done = json.loads(planted.run("forget", RAW, "--json").stdout)
-    assert outside_store(planted) == [] and not planted.at.users_recall.exists()
+    assert outside_store(planted) == []
+    assert not list(planted.at.users_recall.rglob("kept.state"))
+    assert not list(planted.at.histories_by_user.rglob("kept.state"))
     assert others(planted) == before
     assert done["n_feedback"] == 2 and done["n_rows"] > 10 and done["old_releases"]
     for stage in ("users", "index"):

@@ -15,6 +15,7 @@ def test_rows_are_those_of_a_dict(ids: list[str], others: list[str]) -> None:
     found, rows = ItemIds(ids), {item: row for row, item in enumerate(ids)}
     looked_up = [*ids[::-1], *others]
     assert found.rows_of(looked_up).tolist() == [rows.get(item, UNKNOWN) for item in looked_up]
+    assert found.rows_by_scan(looked_up).tolist() == found.rows_of(looked_up).tolist()
     assert list(found) == ids and len(found) == len(ids)
     assert found.at(range(len(ids))) == ids
     assert all(item in found for item in ids) and 7 not in found

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.profiles import like_counts
+from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.like_counts import LikeCounts, count_likes
-from recsys.profiles.users import HISTORY_SCHEMA, history_users, load_histories
+from recsys.profiles.users import HISTORY_SCHEMA
 from recsys.storage.atomic import write_parquet
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,9 +42,9 @@ def counts(found):
 def test_counts_brought_up_to_date_equal_those_from_nothing(tmp_path_factory, files, n_before):
     folder = tmp_path_factory.mktemp("histories")
     paths = [write(folder, number, rows) for number, rows in enumerate(files)]
-    before = count_likes(None, paths[:n_before])
-    found = count_likes(before, paths)
-    assert found.table.equals(count_likes(None, paths).table)
+    before = count_likes(None, paths[:n_before], IN_MEMORY)
+    found = count_likes(before, paths, IN_MEMORY)
+    assert found.table.equals(count_likes(None, paths, IN_MEMORY).table)
     latest = {}
     for rows in files:
         for user, item, day, weight in sorted(rows, key=lambda row: row[2]):
@@ -58,43 +59,32 @@ def test_counts_brought_up_to_date_equal_those_from_nothing(tmp_path_factory, fi
 
 def test_only_histories_of_users_in_new_files_are_read_again(tmp_path, monkeypatch):
     old = [write(tmp_path, 0, [("a", "x", 0, 1.0), *((f"u{n}", "x", 0, 1.0) for n in range(50))])]
-    before = count_likes(None, old)
+    before = count_likes(None, old, IN_MEMORY)
     asked = []
-    load = load_histories
+    read = HistoriesByUser.of
     monkeypatch.setattr(
-        like_counts, "load_histories", lambda files, users=None: asked.append(users) or load(files, users)
+        HistoriesByUser, "of", lambda self, files, users: asked.append(users) or read(self, files, users)
     )
-    assert count_likes(before, old) is before and not asked
-    found = count_likes(before, [*old, write(tmp_path, 1, [("a", "x", 1, -1.0), ("b", "y", 1, 1.0)])])
+    monkeypatch.setattr(like_counts, "load_histories", lambda *_: pytest.fail("all histories are read"))
+    assert count_likes(before, old, IN_MEMORY) is before and not asked
+    new = write(tmp_path, 1, [("a", "x", 1, -1.0), ("b", "y", 1, 1.0)])
+    found = count_likes(before, [*old, new], IN_MEMORY)
     assert [users.to_pylist() for users in asked] == [["a", "b"], ["a", "b"]]
     assert counts(found) == ({"x": 50, "y": 1}, 51, 51)
 
 
 def test_a_file_that_went_is_counted_from_nothing(tmp_path):
     paths = [write(tmp_path, number, [("a", item, 0, 1.0)]) for number, item in enumerate("xyz")]
-    before = count_likes(None, paths)
-    assert counts(count_likes(before, paths[1:])) == ({"y": 1, "z": 1}, 1, 2)
+    before = count_likes(None, paths, IN_MEMORY)
+    assert counts(count_likes(before, paths[1:], IN_MEMORY)) == ({"y": 1, "z": 1}, 1, 2)
 
 
 def test_what_was_kept_is_read_back_unless_it_is_damaged(tmp_path):
     kept, path = tmp_path / "counts.state", write(tmp_path, 0, [("a", "x", 0, 1.0), ("b", "x", 0, 1.0)])
-    found = count_likes(None, [path])
+    found = count_likes(None, [path], IN_MEMORY)
     found.save(kept)
     again = LikeCounts.load(kept)
     assert again is not None and counts(again) == counts(found) and again.files == (path.name,)
     kept.write_bytes(kept.read_bytes()[:-5] + b"other")
     assert LikeCounts.load(kept) is None
     assert LikeCounts.load(tmp_path / "none") is None
-
-
-@pytest.mark.parametrize("users", [["a"], ["b", "nobody"], []])
-def test_histories_of_some_users_are_those_among_all(tmp_path, users):
-    paths = [
-        write(tmp_path, 0, [("a", "x", 0, 1.0), ("b", "x", 0, 1.0), ("b", "y", 1, -1.0)]),
-        write(tmp_path, 1, [("b", "y", 2, 1.0), ("c", "z", 0, 1.0)]),
-    ]
-    everybody, some = load_histories(paths), load_histories(paths, pa.array(users, pa.string()))
-    assert {user: some.items_of(user) for user in "abc"} == {
-        user: everybody.items_of(user) if user in users else () for user in "abc"
-    }
-    assert history_users(paths).to_pylist() == ["a", "b", "c"]

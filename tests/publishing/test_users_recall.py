@@ -11,8 +11,8 @@ import pytest
 
 from recsys import Release
 from recsys.errors import ReleaseError
+from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.items import list_segments
-from recsys.publishing import sampled_users
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval import best_rows
@@ -173,8 +173,8 @@ def test_an_arrival_measures_with_what_was_kept_and_finds_what_a_fresh_workspace
 ) -> None:
     coarse.publish(folder, **lenient(coarse))
     drawn, searched = [], []
-    draw, search = sampled_users.load_histories, best_rows.best_places
-    monkeypatch.setattr(sampled_users, "load_histories", lambda *some: drawn.append(some) or draw(*some))
+    draw, search = HistoriesByUser.of, best_rows.best_places
+    monkeypatch.setattr(HistoriesByUser, "of", lambda *some: drawn.append(some) or draw(*some))
     monkeypatch.setattr(best_rows, "best_places", lambda *some: searched.append(some) or search(*some))
     coarse.items({f"new{n}": f"Later story {n}" for n in range(20)})
     kept = json.loads((coarse.at.index / "index.json").read_text())
@@ -207,11 +207,11 @@ def test_a_sample_holds_what_users_like_and_new_users_change_little_of_it(
     films.build()
     films.publish(folder)
     profiles = Release.open(folder.url, cache=cache)._profiles
-    before = sampled_likes(profiles, n, seed=1)
+    before = sampled_likes(profiles, n, seed=1, by_user=IN_MEMORY)
     everybody = Counter(profiles.histories.items_of(user) for user in profiles.histories.users)
     assert len(before) == min(n, 30) and not Counter(before) - everybody
     films.ratings([("newcomer", "i8")])
     films.build()
     films.publish(folder)
-    after = sampled_likes(Release.open(folder.url, cache=cache)._profiles, n, seed=1)
+    after = sampled_likes(Release.open(folder.url, cache=cache)._profiles, n, seed=1, by_user=IN_MEMORY)
     assert (Counter(before) - Counter(after)).total() <= 1 and len(after) == min(n, 31)

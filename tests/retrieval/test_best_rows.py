@@ -7,6 +7,7 @@ from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval import best_rows
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known
+from recsys.retrieval.segment_scores import SegmentScores
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 
 N, SMALL, DIM, K, SPARE = 500, 20, 8, 5, 15
@@ -60,24 +61,26 @@ def expected(searcher, queries, excluded):
 def test_scores_are_exact_and_nothing_is_searched_for_the_same_queries_again(world, tmp_path):
     vectors, queries, excluded, searched = world
     searcher = searcher_of(vectors)
-    found, known = exact_scores(searcher, NAMES, queries, K, excluded, {})
+    found, known = exact_scores(searcher, NAMES, SegmentScores(queries, K, excluded), {})
     np.testing.assert_allclose(found, expected(searcher, queries, excluded), atol=1e-6)
     assert searched == [len(queries)]
     save_known(known, tmp_path / "kept")
-    again, _ = exact_scores(searcher, NAMES, queries, K, excluded, load_known(tmp_path / "kept"))
+    again, _ = exact_scores(
+        searcher, NAMES, SegmentScores(queries, K, excluded), load_known(tmp_path / "kept")
+    )
     np.testing.assert_array_equal(again, found)
     assert searched == [len(queries)]
 
 
 def test_new_items_and_queries_that_moved_a_little_need_no_search(world):
     vectors, queries, excluded, searched = world
-    _, known = exact_scores(searcher_of(vectors), NAMES, queries, K, excluded, {})
+    _, known = exact_scores(searcher_of(vectors), NAMES, SegmentScores(queries, K, excluded), {})
     rng = np.random.default_rng(1)
     grown = searcher_of([vectors[0], np.concatenate([vectors[1], unit(rng, 9, DIM)])])
     moved = queries + 1e-3 * unit(rng, *queries.shape)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     searched.clear()
-    found, _ = exact_scores(grown, NAMES, moved, K, excluded, known)
+    found, _ = exact_scores(grown, NAMES, SegmentScores(moved, K, excluded), known)
     np.testing.assert_allclose(found, expected(grown, moved, excluded), atol=1e-6)
     assert not searched
 
@@ -86,12 +89,12 @@ def test_new_items_and_queries_that_moved_a_little_need_no_search(world):
 def test_queries_that_moved_far_are_searched_for_again(world, distance):
     vectors, queries, excluded, searched = world
     searcher = searcher_of(vectors)
-    _, known = exact_scores(searcher, NAMES, queries, K, excluded, {})
+    _, known = exact_scores(searcher, NAMES, SegmentScores(queries, K, excluded), {})
     moved = queries.copy()
     moved[3:] += distance * unit(np.random.default_rng(2), 3, DIM)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     searched.clear()
-    found, after = exact_scores(searcher, NAMES, moved, K, excluded, known)
+    found, after = exact_scores(searcher, NAMES, SegmentScores(moved, K, excluded), known)
     np.testing.assert_allclose(found, expected(searcher, moved, excluded), atol=1e-6)
     assert sum(searched) <= 3
     assert len(after["large"].rows) == len(queries)
@@ -101,11 +104,13 @@ def test_queries_that_moved_far_are_searched_for_again(world, distance):
 
 def test_where_most_of_what_is_kept_is_superseded_more_rows_are_looked_at(world):
     vectors, queries, excluded, searched = world
-    _, known = exact_scores(searcher_of(vectors), NAMES, queries, K, [np.empty(0, np.int64)] * 6, {})
+    _, known = exact_scores(
+        searcher_of(vectors), NAMES, SegmentScores(queries, K, [np.empty(0, np.int64)] * 6), {}
+    )
     dead = np.unique(np.argsort(-(queries @ vectors[0].T), axis=1)[:, : 3 * SPARE])
     searcher = searcher_of(vectors, dead)
     searched.clear()
-    found, _ = exact_scores(searcher, NAMES, queries, K, [np.empty(0, np.int64)] * 6, known)
+    found, _ = exact_scores(searcher, NAMES, SegmentScores(queries, K, [np.empty(0, np.int64)] * 6), known)
     np.testing.assert_allclose(found, expected(searcher, queries, [[]] * 6), atol=1e-6)
     assert searched
 
@@ -113,5 +118,5 @@ def test_where_most_of_what_is_kept_is_superseded_more_rows_are_looked_at(world)
 def test_lists_are_padded_where_there_are_fewer_items(world):
     vectors, queries, _, _ = world
     searcher = searcher_of([vectors[0][:2], vectors[1][:1]])
-    found, _ = exact_scores(searcher, NAMES, queries, K, [np.array([0])] * 6, {})
+    found, _ = exact_scores(searcher, NAMES, SegmentScores(queries, K, [np.array([0])] * 6), {})
     assert np.isneginf(found[:, 2:]).all() and np.isfinite(found[:, :2]).all()
