@@ -107,7 +107,7 @@ def newest_among(
             found.append(part.rows(columns))
             continue
         is_wanted = pc.is_in(keys_of(part.rows(KINDS[kind].key), kind), value_set=wanted)
-        if pc.any(is_wanted).as_py():  # few parts hold any of them: of the others no more than the keys are read
+        if pc.any(is_wanted).as_py():  # few parts hold any: of the others only the keys are read
             found.append(part.rows(columns).filter(is_wanted))
     return newest_rows(pa.concat_tables(found), kind)
 
