@@ -107,7 +107,7 @@ def _replays(name: str, numbers: Iterable[int], params: MonitorParams, folder: P
                 if name in CATALOGUES:
                     made = made or world(name, ROOT)
                 generator = np.random.default_rng([number, size, HISTORIES.index(history)])
-                maker = _maker(made, history, size, generator)
+                maker = _maker(made, history, size, generator, params)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 temporary = path.with_suffix(".tmp")
                 replay = {"cell": [name, history, size]} | _replay(maker, history, params)
@@ -116,10 +116,14 @@ def _replays(name: str, numbers: Iterable[int], params: MonitorParams, folder: P
             yield json.loads(path.read_text())
 
 
-def _maker(made: World | None, history: str, size: int, generator: np.random.Generator) -> Maker:
+def _maker(
+    made: World | None, history: str, size: int, generator: np.random.Generator, params: MonitorParams
+) -> Maker:
     if made is not None:
         return Items(made, history, size, generator)
-    return Releases(generator) if history == "releases" else Events(history, size, generator)
+    return (
+        Releases(generator) if history == "releases" else Events(history, size, generator, params.sample_rows)
+    )
 
 
 def _replay(maker: Maker, history: str, params: MonitorParams) -> Replay:
@@ -157,8 +161,7 @@ def _found(judgements: Mapping[str, Judgement], params: MonitorParams) -> dict[s
     found = {}
     for name in alarms(judgements, params.false_alarms):
         one = judgements[name]
-        distance = abs(one.value - one.expected) / one.deviation
-        found[name] = min(CLEAR, distance / one.furthest) if one.furthest else CLEAR
+        found[name] = min(CLEAR, abs(one.z) / one.furthest) if one.furthest else CLEAR
     return found
 
 

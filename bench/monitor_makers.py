@@ -21,6 +21,7 @@ from bench.figures import ROOT, SHARED_DATA
 from bench.monitor_worlds import World
 from recsys.catalogue.languages import language_of_each
 from recsys.monitoring.arrivals import Arrival
+from recsys.monitoring.samples import interaction_counts, sample_users
 from recsys.monitoring.signals import number_column
 from recsys.storage.atomic import write_whole
 
@@ -140,9 +141,10 @@ class Events:
             has few users; `traffic`, in random order, a block a day.
         size: events of an arrival.
         generator: draws the order or the first event, and which items count as new when.
+        sample_rows: users of an arrival that are compared, at most.
     """
 
-    def __init__(self, history: str, size: int, generator: np.random.Generator) -> None:
+    def __init__(self, history: str, size: int, generator: np.random.Generator, sample_rows: int) -> None:
         rows = _ratings()
         self.size, n = size, ARRIVALS_OF_EVENTS * size
         if history == "traffic":
@@ -157,6 +159,7 @@ class Events:
         born = generator.integers(-NEW_BLOCKS, ARRIVALS_OF_EVENTS, len(items))
         self.born = dict(zip(items.tolist(), born.tolist(), strict=True))
         self.generator = generator
+        self.seed, self.sample_rows = int(generator.integers(1 << 32)), sample_rows
 
     kinds = ("event", "scale", "bots", "lost", "exposure")
 
@@ -175,25 +178,20 @@ class Events:
         return self._arrival(place, rows, kind)
 
     def _arrival(self, place: int, rows: pa.Table, kind: str) -> Arrival:
-        rows = rows.take(pa.array(self.generator.permutation(len(rows))))
         value = rows["rating"].to_numpy().astype(np.float64)
-        event = np.where(value >= 4, "purchase" if kind == "event" else "like", "view")
-        is_new = [0 <= place - self.born[item] < NEW_BLOCKS for item in rows["item_id"].to_pylist()]
-        times = rows["timestamp"].to_numpy()
         table = pa.table(
             {
+                "user": rows["user_id"],
                 "item_id": rows["item_id"],
-                "event": event.tolist(),
+                "event": np.where(value >= 4, "purchase" if kind == "event" else "like", "view").tolist(),
                 "value": value * (2 if kind == "scale" else 1),
-                "is_new": np.asarray(is_new, np.float64) * (kind != "exposure"),
+                "timestamp": pa.array(rows["timestamp"].to_numpy() * 1_000_000, pa.timestamp("us")),
             }
         )
-        counts = {
-            "rows": float(len(rows)),
-            "users": float(pc.count_distinct(rows["user_id"]).as_py()),
-            "days": max(float(times.max() - times.min()), 60.0) / DAY,
-        }
-        return _arrival(place, table, counts)
+        new = frozenset(item for item, born in self.born.items() if 0 <= place - born < NEW_BLOCKS)
+        name = f"{self.seed}-{place}"
+        sample = sample_users(table, name, self.sample_rows, frozenset() if kind == "exposure" else new)
+        return _arrival(place, sample, interaction_counts(table))
 
 
 class Releases:

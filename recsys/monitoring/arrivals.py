@@ -39,8 +39,17 @@ class Arrival:
         return [words(text) for text in self.strings("text")]
 
     def numbers(self, column: str) -> NDArray[np.float64]:
-        """A column of numbers, NaN where there is none."""
+        """A column of numbers, NaN where there is none; of lists, the numbers of all of them."""
+        if pa.types.is_list(self.rows[column].type):
+            return np.concatenate([*self.lists(column), np.empty(0)])
         return np.asarray(self.rows[column].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+    def lists(self, column: str) -> list[NDArray[np.float64]]:
+        """A column with a list of numbers in each row, NaN where one is missing."""
+        lists = self.rows[column].combine_chunks()
+        lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
+        flat = np.asarray(lists.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        return np.split(flat, np.cumsum(lengths)[:-1]) if len(lists) else []
 
     def vectors(self) -> NDArray[np.float32]:
         """Profiles [n, D] of the sample; D is 0 where there are none."""

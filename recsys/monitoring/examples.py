@@ -45,7 +45,7 @@ def alarm_of(
     """
     now, before = arrivals[place], [arrivals[other] for other in others]
     column = signal.column or ("text" if "text" in now.rows.column_names else "")
-    unlike = measure.unlike(place, others)
+    unlike = measure.unlike(place, others) if "item_id" in now.rows.column_names else None
     number = column if _is_number(now, column) else ""
     if number:
         found = moved_numbers(now.numbers(number), np.concatenate([one.numbers(number) for one in before]))
@@ -128,6 +128,7 @@ def _is_number(arrival: Arrival, column: str) -> bool:
     if column not in arrival.rows.column_names:
         return False
     kind = arrival.rows[column].type
+    kind = kind.value_type if pa.types.is_list(kind) else kind
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 

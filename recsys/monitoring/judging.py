@@ -22,9 +22,9 @@ import numpy as np
 Side = Literal["both", "upper", "lower"]
 """The direction in which a figure must become unusual to cause an alarm."""
 MARGIN = 1.5
-"""To cause an alarm, a figure must lie this many times further out than that of any earlier arrival. Figures of
-different suppliers have longer tails than Student's t. With an exponential tail, one in 350 ordinary arrivals passes
-this after 60 others, with a normal one far fewer."""
+"""To cause an alarm, a figure must lie this many times further out than that of any earlier arrival on its side.
+Figures of different suppliers have longer tails than Student's t. With an exponential tail, one in 350 ordinary
+arrivals passes this after 60 others, with a normal one far fewer."""
 POWER = 0.95
 """Probability with which `Judgement.smallest` would be noticed."""
 
@@ -49,12 +49,29 @@ class Judgement:
     mean."""
     p: float
     """Probability of a figure at least so far out in an ordinary arrival."""
-    is_extreme: bool
-    """Whether it lies MARGIN times further out than that of every earlier arrival. An ordinary arrival lies further out
-    than all n earlier ones with probability 1 / (n + 1), whatever the distribution."""
     n_past: int
-    furthest: float = 0.0
-    """How many deviations from the expected value the furthest earlier arrival lies, in the signal's direction."""
+    below: float = 0.0
+    """How many deviations below the expected value the furthest earlier arrival lies; at least 0."""
+    above: float = 0.0
+    """How many deviations above it; at least 0."""
+
+    @property
+    def z(self) -> float:
+        """Deviations above the expected value; negative below it."""
+        return (self.value - self.expected) / self.deviation
+
+    @property
+    def furthest(self) -> float:
+        """`above` or `below`, on the side of the figure itself."""
+        return self.above if self.z > 0 else self.below
+
+    @property
+    def is_extreme(self) -> bool:
+        """Whether the figure lies MARGIN times further out than that of every earlier arrival on its side.
+
+        An ordinary arrival lies above all n earlier ones with probability 1 / (n + 1), whatever the distribution.
+        """
+        return abs(self.z) > MARGIN * self.furthest
 
 
 def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
@@ -75,16 +92,11 @@ def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
     weights = 1 / (variance + between)
     expected = float(weights @ x / weights.sum())
     deviation = float(np.sqrt(now.error**2 + between + 1 / weights.sum()))
-    z = (now.value - expected) / deviation
-    z_past = (x - expected) / np.sqrt(variance + between)
-    if side == "both":
-        z, z_past = abs(z), np.abs(z_past)
-    elif side == "lower":
-        z, z_past = -z, -z_past
-    tail = float(t.sf(z, len(past) - 1)) * (2 if side == "both" else 1)
-    furthest = max(0.0, float(z_past.max()))
-    is_extreme = bool(z > MARGIN * furthest)
-    return Judgement(now.value, expected, deviation, min(1.0, tail), is_extreme, len(past), furthest)
+    z, z_past = (now.value - expected) / deviation, (x - expected) / np.sqrt(variance + between)
+    out = {"both": abs(z), "upper": z, "lower": -z}[side]
+    p = min(1.0, float(t.sf(out, len(past) - 1)) * (2 if side == "both" else 1))
+    below, above = max(0.0, float(-z_past.min())), max(0.0, float(z_past.max()))
+    return Judgement(now.value, expected, deviation, p, len(past), below, above)
 
 
 def between_variance(x: np.ndarray, variance: np.ndarray) -> float:
@@ -114,18 +126,18 @@ def limits(found: Judgement, side: Side, level: float) -> tuple[float | None, fl
     Returns:
         The lower and the upper limit.
     """
-    reach = quantile(found, side, level) * found.deviation
-    lower = found.expected - reach if side != "upper" else None
-    upper = found.expected + reach if side != "lower" else None
+    below, above = _reaches(found, side, level)
+    lower = found.expected - below * found.deviation if side != "upper" else None
+    upper = found.expected + above * found.deviation if side != "lower" else None
     return lower, upper
 
 
-def quantile(found: Judgement, side: Side, level: float) -> float:
-    """How many deviations from the expected value the limit lies."""
+def _reaches(found: Judgement, side: Side, level: float) -> tuple[float, float]:
+    """How many deviations from the expected value the lower and the upper limit lie."""
     from scipy.stats import t
 
     by_chance = float(t.isf(level / (2 if side == "both" else 1), found.n_past - 1))
-    return max(by_chance, MARGIN * found.furthest)
+    return max(by_chance, MARGIN * found.below), max(by_chance, MARGIN * found.above)
 
 
 def smallest(found: Judgement, side: Side, level: float) -> float:
@@ -133,7 +145,7 @@ def smallest(found: Judgement, side: Side, level: float) -> float:
 
     Args:
         found: the judgement.
-        side: of the signal.
+        side: of the signal; for both, the side that notices less.
         level: probability of an ordinary arrival beyond the limits.
 
     Returns:
@@ -141,7 +153,9 @@ def smallest(found: Judgement, side: Side, level: float) -> float:
     """
     from scipy.stats import norm
 
-    return (quantile(found, side, level) + float(norm.ppf(POWER))) * found.deviation
+    below, above = _reaches(found, side, level)
+    reach = {"both": max(below, above), "upper": above, "lower": below}[side]
+    return (reach + float(norm.ppf(POWER))) * found.deviation
 
 
 def alarms(found: Mapping[str, Judgement], rate: float) -> tuple[str, ...]:

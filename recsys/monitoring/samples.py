@@ -22,14 +22,16 @@ from recsys.monitoring.signals import code, number_column
 from recsys.profiles.items import Segment
 from recsys.storage.tables import map_arrow, write_arrow
 
-VERSION = 2
+VERSION = 3
 """Part of every key; raised when the same rows would give another sample."""
 SUFFIX = ".sample.arrow"
 SHOWN_CHARS = 1000
 """Texts are cut to this length in a sample; the recorded length is that of the whole text."""
 AT_ONCE = 16_384
 """Rows of a file that are read at once."""
-MINUTE = 60_000_000
+USER_ROWS = 100
+"""Interactions of a user that are compared."""
+SECOND, MINUTE = 1_000_000, 60_000_000
 """Microseconds."""
 
 
@@ -106,19 +108,65 @@ def write_interaction_samples(
     )
     origin = rows["part"].combine_chunks()
     for name, path in missing.items():
-        of_file = np.flatnonzero(pc.equal(origin, name).to_numpy(zero_copy_only=False))
-        whole = rows.take(pa.array(of_file))
-        some = rows.take(pa.array(_draw(of_file, name, n)))
-        is_new = [item in new_items[name] for item in some["item_id"].to_pylist()]
-        table = pa.table(
-            {
-                "item_id": some["item_id"],
-                "event": some["event"],
-                "value": some["value"],
-                "is_new": pa.array(is_new, pa.bool_()).cast(pa.float64()),
-            }
+        whole = rows.filter(pc.equal(origin, name))
+        write_arrow(
+            path, _with_counts(sample_users(whole, name, n, new_items[name]), interaction_counts(whole))
         )
-        write_arrow(path, _with_counts(table, _interaction_counts(whole)))
+
+
+def sample_users(rows: pa.Table, name: str, n: int, new_items: frozenset[str]) -> pa.Table:
+    """Draw users, with some of the interactions of each.
+
+    The interactions of one user are alike, so users are drawn, not interactions.
+
+    Args:
+        rows: interactions: user, item_id, event, value, timestamp.
+        name: of the landed file; decides the draw.
+        n: users at most.
+        new_items: items that count as new.
+
+    Returns:
+        A row for each user, without the user's name and without items. Each column is a list over at most USER_ROWS of
+        the user's interactions in a random order: event, value, is_new.
+    """
+    users = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+    generator = np.random.default_rng(code(name))
+    drawn = generator.permutation(int(users.max(initial=-1)) + 1)[:n]
+    places = [generator.permutation(np.flatnonzero(users == user))[:USER_ROWS] for user in drawn]
+    ends = pa.array(np.cumsum([0, *map(len, places)]), pa.int32())
+    some = rows.take(pa.array(np.concatenate([*places, np.empty(0, np.int64)]), pa.int64())).combine_chunks()
+    is_new = np.array([item in new_items for item in some["item_id"].to_pylist()], np.float64)
+    columns = {"event": some["event"].chunk(0), "value": some["value"].chunk(0), "is_new": pa.array(is_new)}
+    return pa.table({name: pa.ListArray.from_arrays(ends, flat) for name, flat in columns.items()})
+
+
+def interaction_counts(rows: pa.Table) -> dict[str, float]:
+    """Sums over all interactions of an arrival.
+
+    Args:
+        rows: user, item_id, timestamp.
+
+    Returns:
+        `rows`; distinct `users`; `days` from the first to the last; `repeats`, those of a user with an item for which
+        there is another one; `gaps` between a user's interactions, and `log2_gaps`, the sum of log2(1 + seconds).
+    """
+    users = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    items = rows["item_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    pairs = users * (items.max(initial=0) + 1) + items
+    times = rows["timestamp"].cast(pa.int64())
+    known = times.is_valid().to_numpy()
+    times, of_known = times.drop_null().to_numpy(), users[known]
+    by_user = np.lexsort((times, of_known))
+    gaps = np.diff(times[by_user])[np.diff(of_known[by_user]) == 0] / SECOND
+    span = int(times.max() - times.min()) if len(times) else 0
+    return {
+        "rows": float(len(rows)),
+        "users": float(len(np.unique(users))),
+        "days": max(span, MINUTE) / (24 * 60 * MINUTE) if len(times) else 0.0,
+        "repeats": float(len(pairs) - len(np.unique(pairs))),
+        "gaps": float(len(gaps)),
+        "log2_gaps": float(np.log2(1 + gaps).sum()),
+    }
 
 
 def read_arrival(group: Sequence[Landed], paths: Sequence[Path]) -> Arrival:
@@ -224,16 +272,6 @@ def _number(value: object) -> float | None:
     except ValueError:
         return None
     return found if found is not None and np.isfinite(found) else None
-
-
-def _interaction_counts(rows: pa.Table) -> dict[str, float]:
-    times = rows["timestamp"].cast(pa.int64()).drop_null()
-    span = (pc.max(times).as_py() - pc.min(times).as_py()) if len(times) else 0
-    return {
-        "rows": float(len(rows)),
-        "users": float(pc.count_distinct(rows["user"]).as_py()),
-        "days": max(span, MINUTE) / (24 * 60 * MINUTE) if len(times) else 0.0,
-    }
 
 
 def _with_counts(table: pa.Table, counts: Mapping[str, float]) -> pa.Table:

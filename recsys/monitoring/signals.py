@@ -11,17 +11,16 @@ import numpy as np
 
 from recsys.errors import ConfigError
 from recsys.monitoring.arrivals import Arrival
-from recsys.monitoring.judging import Side
-from recsys.monitoring.measures import (
+from recsys.monitoring.distributions import (
     Distances,
-    Levels,
-    Means,
-    Measure,
     Neighbours,
     NewWords,
     hashed_features,
     kernel_features,
+    share_features,
 )
+from recsys.monitoring.judging import Side
+from recsys.monitoring.measures import ClusterMeans, Levels, Means, Measure
 
 CATALOGUE, INTERACTIONS, RELEASES = "catalogue", "interactions", "releases"
 WIDTH, NAMES_WIDTH = 256, 128
@@ -85,14 +84,38 @@ def _number(column: str, arrivals: Sequence[Arrival]) -> Measure:
     return Means([np.arcsinh(one.numbers(column)) for one in arrivals], 0.05)
 
 
-def _share(column: str, arrivals: Sequence[Arrival]) -> Measure:
-    return Means([one.numbers(column) for one in arrivals], SHARES)
+def _events(arrivals: Sequence[Arrival]) -> Measure:
+    return Distances(
+        [share_features(one.rows["event"].to_pylist(), NAMES_WIDTH, code) for one in arrivals], SHARES
+    )
+
+
+def _user_values(arrivals: Sequence[Arrival]) -> Measure:
+    return ClusterMeans([[np.arcsinh(row) for row in one.lists("value")] for one in arrivals], 0.05)
+
+
+def _user_shares(column: str, arrivals: Sequence[Arrival]) -> Measure:
+    return ClusterMeans([one.lists(column) for one in arrivals], SHARES)
 
 
 def _level(ratio: tuple[str, str], floor: float, arrivals: Sequence[Arrival]) -> Measure:
     """log2 of the ratio of two counts."""
     pairs = [(one.counts.get(ratio[0], 0.0), one.counts.get(ratio[1], 0.0)) for one in arrivals]
     return Levels([float(np.log2(a / b)) if a > 0 and b > 0 else float("nan") for a, b in pairs], floor)
+
+
+def _pace(arrivals: Sequence[Arrival]) -> Measure:
+    return Levels([_ratio(one, "log2_gaps", "gaps") for one in arrivals], 0.1)
+
+
+def _repeats(arrivals: Sequence[Arrival]) -> Measure:
+    return Levels([_ratio(one, "repeats", "rows") for one in arrivals], 0.01)
+
+
+def _ratio(arrival: Arrival, upper: str, lower: str) -> float:
+    """Ratio of two counts, NaN where there is none."""
+    count = arrival.counts.get(lower, 0.0)
+    return arrival.counts.get(upper, 0.0) / count if count > 0 else float("nan")
 
 
 def _plain_level(name: str, floor: float, arrivals: Sequence[Arrival]) -> Measure:
@@ -113,10 +136,12 @@ SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
             "neighbours": Signal("share of items unlike any earlier item", "upper", _neighbours),
         },
         INTERACTIONS: {
-            "events": Signal("events", "upper", partial(_names, "event"), "event"),
-            "values": Signal("values of events, arcsinh", "both", partial(_number, "value"), "value"),
-            "new_items": Signal("share of interactions with new items", "both", partial(_share, "is_new")),
+            "events": Signal("events", "upper", _events, "event"),
+            "values": Signal("values of events, arcsinh", "both", _user_values, "value"),
+            "new_items": Signal("share of interactions with new items", "both", partial(_user_shares, "is_new")),
             "per_user": Signal("log2 of interactions per user", "both", partial(_level, ("rows", "users"), 0.1)),
+            "pace": Signal("log2 of seconds between a user's interactions", "upper", _pace),
+            "repeats": Signal("share of interactions that repeat one of the same user and item", "upper", _repeats),
             "rate": Signal("log2 of interactions per day", "both", partial(_level, ("rows", "days"), 0.25)),
         },
         RELEASES: {

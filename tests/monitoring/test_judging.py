@@ -56,8 +56,19 @@ def test_an_alarm_lies_beyond_all_earlier_arrivals_by_a_margin():
     assert judge(Measured(40 * MARGIN + 30, 1.0), before, "upper").is_extreme
 
 
+def test_earlier_arrivals_far_below_do_not_hide_one_that_lies_above():
+    before = past([0, 1, -1, 0, 1, -1, 0, -40], 1.0)
+    above, below = judge(Measured(40.0, 1.0), before, "both"), judge(Measured(-40.0, 1.0), before, "both")
+    assert above.is_extreme and not below.is_extreme
+    assert above.furthest == above.above < above.below == below.furthest
+    lower, upper = limits(above, "both", 0.05)
+    assert above.expected - lower == pytest.approx(MARGIN * above.below * above.deviation)
+    assert upper - above.expected < above.expected - lower
+
+
 def judged(p, is_extreme=True):
-    return Judgement(value=1.0, expected=0.0, deviation=1.0, p=p, is_extreme=is_extreme, n_past=20)
+    furthest = 0.0 if is_extreme else 1.0
+    return Judgement(value=1.0, expected=0.0, deviation=1.0, p=p, n_past=20, above=furthest)
 
 
 def test_holm_shares_the_rate_and_stops_at_the_first_that_fails():

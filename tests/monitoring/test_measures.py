@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from recsys.monitoring.measures import (
+from recsys.monitoring.distributions import (
     Distances,
-    Levels,
-    Means,
     Neighbours,
     NewWords,
     hashed_features,
     kernel_features,
+    share_features,
 )
+from recsys.monitoring.measures import ClusterMeans, Levels, Means
 from recsys.monitoring.signals import code, repeated_shares
 
 
@@ -27,6 +27,39 @@ def test_a_mean_has_the_error_of_the_rows_within_arrivals_not_between_them():
     assert [one.value for one in past] == [1.0, 101.0]
     assert past[0].error == pytest.approx(np.sqrt(2.0 / 2))  # variance within: (2 + 2) / 2 degrees of freedom
     assert now.value == 5.0 and now.error == pytest.approx(np.sqrt(2.0))
+
+
+def test_one_user_with_most_rows_counts_as_one_user_where_users_differ():
+    differ = [
+        [np.array([0.0, 2.0]), np.array([4.0, 6.0])],
+        [np.array([9.0] * 90), np.array([1.0]), np.array([5.0])],
+    ]
+    now, past = ClusterMeans([*differ, *differ], floor=0.1).compare(3, [0, 1, 2])
+    # squares within: 4, 0 and 4, over 2, 89 and 2 degrees of freedom; two arrivals of 2 + 2 rows, one of 90 + 1 + 1
+    within = 8 / 93
+    of_mean = (90 * 9 + 1 + 5) / 92
+    squares = 2 * 16 + 90 * (9 - of_mean) ** 2 + (1 - of_mean) ** 2 + (5 - of_mean) ** 2
+    between = (squares - 4 * within) / (2 * (4 - 8 / 4) + 92 - (90**2 + 2) / 92)
+    weights = 1 / (between + within / np.array([90, 1, 1]))
+    assert now.value == pytest.approx(weights @ [9.0, 1.0, 5.0] / weights.sum()) and now.value < 5.2
+    assert now.error == pytest.approx(1 / np.sqrt(weights.sum()))
+    assert past[0].value == pytest.approx(3.0)
+
+
+def test_where_users_are_alike_each_of_their_rows_counts_the_same():
+    generator = np.random.default_rng(8)
+    alike = [[generator.normal(0, 1, n) for n in (50, 5, 1)] for _ in range(12)]
+    alike[3][2] = np.array([np.nan])
+    now, past = ClusterMeans(alike, floor=0.1).compare(11, range(11))
+    assert now.value == pytest.approx(np.concatenate(alike[11]).mean(), abs=0.1)
+    z = [one.value / one.error for one in past]
+    assert 0.5 < np.std(z) < 1.6
+    assert ClusterMeans([[np.array([np.nan])], *alike], 0.1).compare(0, [1, 2])[0] is None
+
+
+def test_shares_of_names_are_hashed():
+    found = share_features([["view", "view", "view", "like"], []], 64, code)
+    assert sorted(np.abs(found[0][found[0] != 0])) == [0.25, 0.75] and not found[1].any()
 
 
 def test_an_arrival_with_nothing_to_measure_has_no_figure():

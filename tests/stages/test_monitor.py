@@ -257,8 +257,19 @@ def test_interactions_are_watched_without_any_user_in_a_sample(house):
     assert any("event" in table.column_names for table in tables)
     assert not any({"user", "pseudonym"} & {*table.column_names} for table in tables)
     users = {*list_parts(house.at.data, INTERACTIONS)[0].rows(["user"])["user"].to_pylist()}
-    values = [value for table in tables for row in table.to_pylist() for value in row.values()]
-    assert users and "rating" in values and not any(user in values for user in users)
+    kept = json.dumps([table.to_pylist() for table in tables if "event" in table.column_names])
+    assert users and "rating" in kept and not any(user in kept for user in users)
+    assert not any(item in kept for item in plots(0))
+
+
+def test_interactions_that_are_sent_twice_are_told(house):
+    house.items(plots(0), 0)
+    for day in range(1, 9):
+        rate(house, day, lambda generator: 4.0)
+    pairs = [(f"u{number % 20}", item) for number, item in enumerate(list(plots(0)) * 2)]
+    house.ratings([*pairs, *pairs], 11, [4.0] * 2 * len(pairs))
+    _, interactions = watch(house)
+    assert "repeats" in {alarm.signal for alarm in interactions.alarms}
 
 
 def test_without_profiles_it_says_which_stage_is_missing(house):
