@@ -16,7 +16,11 @@ from recsys.storage.checked import read_checked, write_checked
 
 ABOUT = b"interaction_counts"
 COLUMNS = ("users", "items", "n_items")
-NO_TEXTS = pa.array([], pa.string())
+TEXT = pa.large_string()
+"""Pseudonyms of 70 million users are more than the 2 GiB that an array of `pa.string()` holds."""
+NO_TEXTS = pa.array([], TEXT)
+ROW = 1 << 20
+"""Values in a row of the cache's file; a page of Parquet holds at least one row, and less than 2 GiB."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,11 @@ class InteractionCounts:
     def of(cls, part: Part) -> "InteractionCounts":
         """Count those of one part."""
         rows = part.rows(["user", "item_id", "timestamp"])
-        counts = pc.value_counts(rows["item_id"])
+        counts = pc.value_counts(rows["item_id"].cast(TEXT))
         return cls(
             (part.arrival.rows_sha256,),
             rows["timestamp"].null_count,
-            pc.unique(rows["user"]),
+            pc.unique(rows["user"].cast(TEXT)),
             counts.field("values"),
             counts.field("counts"),
         )
@@ -55,7 +59,7 @@ class InteractionCounts:
         Returns:
             Interactions, distinct users and items, interactions of other items, and those without a time.
         """
-        gone = pc.invert(pc.is_in(self.items, value_set=live))
+        gone = pc.invert(pc.is_in(self.items, value_set=live.cast(TEXT)))
         return {
             "n": pc.sum(self.n_items).as_py() or 0,
             "users": len(self.users),
@@ -66,10 +70,14 @@ class InteractionCounts:
 
     def save(self, path: Path) -> None:
         """Write it to a cache."""
-        columns = {name: _in_one_row(getattr(self, name)) for name in COLUMNS}
+        values = {name: getattr(self, name) for name in COLUMNS}
+        n_rows = max(1, *(-(-len(one) // ROW) for one in values.values()))
+        columns = {name: _in_rows(one, n_rows) for name, one in values.items()}
         about = {ABOUT: json.dumps([self.parts, self.without_time])}
         buffer = io.BytesIO()
-        pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd")
+        pq.write_table(
+            pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd", row_group_size=1
+        )
         write_checked(path, buffer.getvalue())
 
     @classmethod
@@ -80,7 +88,10 @@ class InteractionCounts:
             return cls()
         table = pq.read_table(pa.BufferReader(content))
         parts, without_time = json.loads(table.schema.metadata[ABOUT])
-        return cls(tuple(parts), without_time, *(table[name].chunk(0).flatten() for name in COLUMNS))
+        users, items, n_items = (
+            pa.concat_arrays([one.flatten() for one in table[name].chunks]) for name in COLUMNS
+        )
+        return cls(tuple(parts), without_time, users.cast(TEXT), items.cast(TEXT), n_items)
 
 
 def count_interactions(before: InteractionCounts, parts: Sequence[Part]) -> InteractionCounts:
@@ -112,5 +123,7 @@ def _sum(found: Sequence[InteractionCounts]) -> InteractionCounts:
     )
 
 
-def _in_one_row(values: pa.Array) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+def _in_rows(values: pa.Array, n_rows: int) -> pa.ListArray:
+    """Lists of ROW values; empty ones at the end, as columns differ in length."""
+    offsets = np.minimum(np.arange(n_rows + 1) * ROW, len(values))
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), values)

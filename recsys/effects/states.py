@@ -192,7 +192,7 @@ def n_begun(storage: Storage) -> int:
 
 
 def finish_run(storage: Storage, at: Artifacts, keep: int) -> tuple[str, ...]:
-    """Record in the store that a run has succeeded, and remove the states of earlier ones of its kind.
+    """Record in the store that a run has succeeded; remove the states of earlier ones of its kind, and stray objects.
 
     Args:
         storage: RECSYS_STATE.
@@ -211,6 +211,7 @@ def finish_run(storage: Storage, at: Artifacts, keep: int) -> tuple[str, ...]:
     removed = tuple(newest_first[keep:])
     for name in removed:
         store.remove(name)
+    store.tidy()
     sweep(storage, at.root.parent)
     return removed
 

@@ -16,6 +16,7 @@ from recsys.encoders.image import ImageEncoderReference
 from recsys.encoders.reference import REFERENCE
 from recsys.errors import DataDamaged
 from recsys.features.views import DenseView
+from recsys.images.params import NO_PICTURES
 from recsys.profiles.cache import VectorCache
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_parquet
 
@@ -102,5 +103,6 @@ def write_view(folder: Path, picture_of: Mapping[str, str], reference: ImageEnco
     items = sorted(picture_of)
     columns: dict[str, list[str]] = {"item_id": items, "sha256": [picture_of[item] for item in items]}
     write_parquet(folder / ITEMS, pa.table(columns, schema=SCHEMA))
+    (folder / NO_PICTURES).unlink(missing_ok=True)
     for temporary in folder.glob(f"{TEMPORARY_PREFIX}*"):  # left by a killed run
         temporary.unlink()

@@ -173,14 +173,15 @@ def _refuse_overtaken(head: Manifest | None, onto: str | None) -> None:
 
 
 def _refuse_exact(head: Manifest | None, privacy: PrivacyParams) -> None:
-    """A workspace whose settings lack ε would tell exactly what others have put noise on."""
+    """A workspace whose settings lack ε would tell exactly what others have put noise on, in whichever release."""
     released = head.users.privacy if head else None
-    if head is None or released is None or released.guarantee is None:
+    if head is None or released is None:
         return
     if privacy.epsilon is None and not privacy.allow_exact:
+        epsilon = f" (ε = {released.guarantee.epsilon:g})" if released.guarantee else ""
+        where = f"release {head.id} have noise" if epsilon else f"releases before {head.id} had noise"
         raise ReleaseError(
-            f"the statistics of all users in release {head.id} have noise (ε = {released.guarantee.epsilon:g}); this "
-            "workspace would publish exact ones",
+            f"the statistics of all users in {where}{epsilon}; this workspace would publish exact ones",
             remedy="set privacy.epsilon here as well; or privacy.allow_exact: true, and ε no longer bounds anything",
         )
 

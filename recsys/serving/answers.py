@@ -152,6 +152,9 @@ class Explanation:
     the user. Otherwise 0 (except for rounding) for linear rankers."""
     words: tuple[tuple[str, float], ...]
     """Each word, and how much lower the score would be without it in the item's text. They do not sum to the score."""
+    has_text: bool | None = None
+    """Whether the item has a text. If not, its profile is made of other evidence, such as pictures, and there are no
+    words. None: the text was not looked at, or the release holds no texts."""
     withheld: str | None = None
     """Why the item is in no list whatever its score, see `publish.withhold`; None: it is not withheld."""
     view_shares: Mapping[str, float] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Why an item has its score for a user: what each known thing about the user adds to it."""
 
-from collections.abc import Sequence
+import unicodedata
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from recsys.serving.user_profiles import UserProfiles
 
 MOST_SHARED = 5
 """Maximum number of facts named for two items."""
+_KEPT = "#%&@*"
+"""Punctuation that changes what a word says, as in C#."""
 # Shape suffixes: H things known of a user, D dimension, W words.
 
 
@@ -93,7 +95,8 @@ class Explainer:
                 things, profile_H.tolist(), scores_H.tolist(), strict=True
             )
         ]
-        text = self._texts.text_of_row(self._items.fields_of(row)) if with_words else ""
+        fields = self._items.fields_of(row) if with_words else {}
+        text = self._texts.text_of_row(fields)
         manifest = self._profiles.manifest
         return Explanation(
             release=manifest.id,
@@ -104,6 +107,7 @@ class Explainer:
             contributions=tuple(sorted(found, key=lambda one: -(one.profile + one.ranker))),
             rest=score - float(scores_H.sum()),
             words=self._left_out(text, whole_D),
+            has_text=bool(text) if fields else None,
             view_shares=self._profiles.shares.of(row),
         )
 
@@ -114,20 +118,28 @@ class Explainer:
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         """Each word, and how much lower the inner product is without it in any field; largest first."""
-        fields = [field.split() for field in text.split(FIELD_END)]
-        distinct = list(dict.fromkeys(word for field in fields for word in field))
+        fields = [[(_bare(word), word) for word in field.split()] for field in text.split(FIELD_END)]
+        distinct = list(dict.fromkeys(bare for field in fields for bare, _ in field if bare))
         if len(distinct) < 2:
             return ()
-        without = [_joined([[one for one in field if one != left] for field in fields]) for left in distinct]
-        vectors_WD = self._texts.encoder.encode([_joined(fields), *without])
+        texts = [
+            FIELD_END.join(
+                " ".join(word for bare, word in field if bare != left)
+                for field in fields
+                if any(bare != left for bare, _ in field)
+            )
+            for left in (None, *distinct)
+        ]
+        vectors_WD = self._texts.encoder.encode(texts)
         dots_W = (vectors_WD @ weights_D) * self._ranked.growth
         found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
         return tuple(sorted(found, key=lambda one: -one[1]))
 
 
-def _joined(fields: Sequence[Sequence[str]]) -> str:
-    """The text of an item whose fields have these words."""
-    return FIELD_END.join(" ".join(words) for words in fields if words)
+def _bare(word: str) -> str:
+    """A word without the punctuation around it; empty where it is nothing else."""
+    around = "".join(one for one in set(word) - set(_KEPT) if unicodedata.category(one).startswith("P"))
+    return word.strip(around) if around else word
 
 
 def _source(item: str, taste: Taste) -> Source:

@@ -259,7 +259,12 @@ def _fuse(
         recipe,
         fusion,
         settings.search,
-        open_vectors(ModelReference.of(base), at.cache, settings.encoder.batch_tokens),
+        open_vectors(
+            ModelReference.of(base),
+            at.cache,
+            settings.encoder.batch_tokens,
+            device=settings.profiles.device,
+        ),
         judged_queries(settings, at, dataset.item_ids),
         report_progress,
     )

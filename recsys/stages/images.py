@@ -9,8 +9,9 @@ import os
 from recsys.artifacts import Artifacts
 from recsys.catalogue.known import COLUMNS, newest_rows
 from recsys.catalogue.parts import CATALOGUE, list_parts
-from recsys.images.params import NONE
+from recsys.images.params import NO_PICTURES, NONE
 from recsys.settings import Settings
+from recsys.storage.atomic import write_whole
 from recsys.storage.strays import remove_strays
 
 
@@ -29,6 +30,9 @@ def run(settings: Settings, at: Artifacts) -> None:
     if not address_of:  # nothing is imported for shops without pictures
         for folder in folders:
             remove_strays(folder, set())
+        write_whole(
+            at.image_view / NO_PICTURES, b"No item has a picture.\n"
+        )  # DVC warns about an empty folder
         at.picture_journal.unlink(missing_ok=True)
         return
     from recsys.images.making import make_pictures

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ from recsys.storage.protocol import Storage, Stored
 
 DOCUMENT = "STATE"
 FILES = "files"
+ABANDONED = timedelta(days=7)
+"""No worker takes as long from storing a file to the swap that names it."""
 THREADS = 8
 """Requests at the same time: most wait for the store."""
 
@@ -133,6 +136,32 @@ class StateStore:
         for gone in sorted(objects):
             with suppress(StorageError):
                 self.storage.delete(_key(name, gone))
+
+    def tidy(self) -> int:
+        """Delete objects that no version names, left by workers that were killed between storing them and the swap.
+
+        Only objects that are older than the newest one in the store by more than ABANDONED are deleted: younger ones
+        may belong to a worker that is about to swap. Both times are the store's own.
+
+        Returns:
+            Number of deleted objects.
+
+        Raises:
+            StorageError: the store is out of reach.
+        """
+        listed = self.storage.list("")
+        newest = max((stored.modified for stored in listed), default=None)
+        old: dict[str, set[str]] = {}
+        for stored in listed:
+            name, _, rest = stored.key.partition("/")
+            if rest.startswith(f"{FILES}/") and newest is not None and stored.modified < newest - ABANDONED:
+                old.setdefault(name, set()).add(rest.removeprefix(f"{FILES}/"))
+        strays = dict[str, set[str]]()
+        for name, objects in old.items():
+            found = self.read(name)
+            strays[name] = objects.difference(found[0].held().values() if found else ())
+            self.delete(name, strays[name])
+        return sum(map(len, strays.values()))
 
     def remove(self, name: str) -> None:
         """Remove a state with its files, the document first."""

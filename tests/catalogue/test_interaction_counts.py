@@ -1,6 +1,7 @@
 """Interactions in numbers are brought up to date from new parts, and equal those from nothing."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.artifacts import Artifacts
@@ -8,6 +9,7 @@ from recsys.catalogue import interaction_counts
 from recsys.catalogue.consistency import KnownHashes, check_parts, describe
 from recsys.catalogue.interaction_counts import InteractionCounts, count_interactions
 from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.storage.checked import write_checked
 from tests.stages.judged_world import T0, Item, World
 
 
@@ -73,3 +75,24 @@ def test_what_was_kept_is_of_no_part_where_it_is_damaged(world, tmp_path):
 
 def test_where_nobody_has_interacted_all_is_zero():
     assert set(InteractionCounts().report(texts()).values()) == {0}
+
+
+def test_many_users_are_kept_in_several_rows_and_what_an_older_version_kept_is_read(
+    world, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(interaction_counts, "ROW", 2)
+    kept, found = tmp_path / "kept", count_interactions(InteractionCounts(), parts_of(world.at))
+    found.save(kept)
+    again = InteractionCounts.load(kept)
+    assert len(again.users) == 3 and again.report(texts("i0")) == found.report(texts("i0"))
+    assert again.users.equals(found.users) and again.n_items.equals(found.n_items)
+    columns = {"users": pa.array([["u"]]), "items": pa.array([["i0", "i9"]]), "n_items": pa.array([[2, 3]])}
+    buffer = pa.BufferOutputStream()
+    about = {interaction_counts.ABOUT: b'[["part"], 1]'}
+    pq.write_table(pa.table(columns).replace_schema_metadata(about), buffer)
+    write_checked(kept, buffer.getvalue().to_pybytes())
+    older = InteractionCounts.load(kept)
+    assert older.report(texts("i0")) == {
+        "n": 5, "users": 1, "items": 2, "of_items_no_longer_live": 3, "without_time": 1
+    }  # fmt: skip
+    assert older.users.type == found.users.type

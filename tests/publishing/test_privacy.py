@@ -77,3 +77,12 @@ def test_releases_with_noise_say_what_they_cost_and_two_publishers_agree(
     without = released(mine)
     assert without.format == 13 and without.users.privacy.guarantee is None
     assert ReleaseStore(storage).manifest(without.id).users.privacy.n_publications == 3
+    mine.settings = mine.settings.model_copy(
+        update={"privacy": exact.model_copy(update={"allow_exact": False})}
+    )
+    mine.ratings([("eve", "alien")], day=3)
+    mine.build()
+    with pytest.raises(
+        ReleaseError, match=rf"in releases before {without.id} had noise; this workspace would"
+    ):
+        released(mine)  # that somebody else agreed does not count for this workspace

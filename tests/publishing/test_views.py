@@ -24,6 +24,7 @@ from recsys.heads.recipe import Recipe
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.publishing.release import DETAILED, RELATED
+from recsys.serving.answers import Taste
 from recsys.stages import stage
 from tests.publishing.film_workspace import FILMS, NOON, RAN, UP, vector_of
 
@@ -147,6 +148,14 @@ def test_an_explanation_tells_how_much_words_text_and_relations_count_in_the_pro
     other = Release.open(storage.url, release=second.release).explain("heat", history=["ran"]).view_shares
     again = Release.open(storage.url, release=first.release).explain("heat", history=["ran"]).view_shares
     assert other == again  # copied from the earlier segment, as its profile is
+
+
+def test_an_explanation_says_that_an_item_has_no_text(related, storage):
+    related.items({"silent": ""}, day=2)
+    relate(related, [("silent", "director", "Mann")], 2)
+    published(build(related), storage)
+    found = Release.open(storage.url)._recommender.explain("silent", Taste(likes=("heat",)), with_words=True)
+    assert found.score > 0 and found.has_text is False and found.words == ()
 
 
 def test_a_head_of_texts_alone_tells_of_no_parts(make_workspace, storage):

@@ -203,6 +203,7 @@ def test_the_service_reads_an_item_by_its_fields_as_the_catalogue_is_read(
     why = recommender.explain("alien", Taste(likes=("gravity",)), with_words=True)
     assert read[0] == text and len(read) == 1 + len(why.words)
     assert {f"{title}\nspace", f"{title}\nhorror,"} & set(read)
+    assert {"horror", "space"} <= {word for word, _ in why.words} and why.has_text
     read.clear()
     with pytest.raises(RequestError, match="empty text"):
         recommender.new_item(" \n ", ListRequest())

@@ -172,6 +172,31 @@ def test_of_a_worker_that_is_refused_after_it_uploaded_nothing_is_left(machine, 
     assert len(one.store.storage.list("train.1/files/")) == (0 if is_removed else 2)
 
 
+def test_what_a_worker_left_that_was_killed_before_its_swap_is_deleted_once_it_is_old(machine, monkeypatch):
+    one = machine("one")
+    write(one, "var/begun", "7")
+    assert one.begin()
+    write(one, "artifacts/gate/page.html", "open")
+    with monkeypatch.context() as patched:
+        patched.setattr(StateStore, "swap", killed)
+        with pytest.raises(KeyboardInterrupt):
+            one.keep()
+    folder = Path(one.store.storage.url)
+    stray, *others = sorted(
+        (folder / "train.1/files").iterdir(), key=lambda path: path.read_text(), reverse=True
+    )
+    assert stray.read_text() == "open" and len(others) == 1
+    assert one.store.tidy() == 0
+    for path in (stray, *others):
+        os.utime(path, (0, 0))
+    assert one.store.tidy() == 1 and not stray.exists() and others[0].exists()
+    assert machine("two").bring().changed
+
+
+def killed(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_a_state_that_was_removed_is_not_made_again_by_a_worker_that_lags(machine):
     one = machine("one")
     write(one, "var/begun", "1")

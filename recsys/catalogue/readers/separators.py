@@ -15,6 +15,8 @@ KEYS = frozenset({"itemid", "userid"})
 SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line for Excel."""
 
+WIDE_TITLES = 1
+"""So many rows above a header may be as wide as it, such as a title with a date and an author. More may be data."""
 _SAMPLE_ROWS = 50
 
 
@@ -38,7 +40,8 @@ def layout(lines: Sequence[str]) -> Layout:
 
     Returns:
         Where the header is. The first row is taken for it unless a later one names the item or the user column and
-        is wider than all rows above, without the empty columns in which a spreadsheet ends rows.
+        is wider than the rows above, but for WIDE_TITLES of them. Empty columns in which a spreadsheet ends rows do not
+        count.
     """
     tried = [(separator, *_from_header(_rows(lines, separator))) for separator in SEPARATORS]
     separator, rows, n_above = max(tried, key=lambda one: _fit(one[1]))
@@ -52,12 +55,10 @@ def names_key(header: Sequence[str]) -> bool:
 
 def _from_header(rows: list[list[str]]) -> tuple[list[list[str]], int]:
     """The rows from the header on, and how many are above it."""
-    widest = 0
+    widths = [max(n for n, value in enumerate(row, 1) if value) for row in rows]
     for place, row in enumerate(rows):
-        width = max(n for n, value in enumerate(row, 1) if value)
-        if width > widest and names_key(row):
+        if names_key(row) and sum(width >= widths[place] for width in widths[:place]) <= WIDE_TITLES:
             return rows[place:], place
-        widest = max(widest, width)
     return rows, 0
 
 

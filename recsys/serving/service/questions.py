@@ -120,6 +120,7 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> Response:
             ],
             rest=found.rest,
             words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
+            has_text=found.has_text,
             withheld=found.withheld,
             view_shares=dict(found.view_shares),
         )

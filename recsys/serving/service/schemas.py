@@ -274,6 +274,11 @@ class ExplainAnswer(BaseModel):
         description="What no single thing adds: the share of what a typical user likes, where little is known."
     )
     words: list[WordAnswer]
+    has_text: bool | None = Field(
+        None,
+        description="Whether the item has a text. If not, its profile is made of other evidence, such as pictures. "
+        "Null where `words` was not asked for, or the release holds no texts.",
+    )
     withheld: str | None = Field(
         None, description="Why the item is in no list whatever its score, if it is withheld."
     )

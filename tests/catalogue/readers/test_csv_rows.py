@@ -66,6 +66,11 @@ def test_title_lines_that_a_spreadsheet_ends_with_its_empty_columns_are_ignored(
     assert {"2 rows above the header ignored", "1 empty row ignored"} <= set(notes)
 
 
+def test_a_single_title_line_may_be_as_wide_as_the_header(rows_of):
+    rows, notes = rows_of("Spring list,Ann,2026,v1\n" + written(","), ".csv")
+    assert values(rows) == ROWS and "1 row above the header ignored" in notes
+
+
 def test_rows_as_wide_as_a_later_header_are_no_title_lines(rows_of):
     table = written()
     joined = table.partition("\n")[2] + table

@@ -167,6 +167,7 @@ async function showWhy() {
     const words = answer.words.slice(0, 6).filter((one) => one.effect > 0).map((one) => one.word).join(", ");
     reasons.append(make("p", { className: "quiet", textContent: `Words of the item that matter most (left out one by one): ${words}` }));
   }
+  if (answer.has_text === false) reasons.append(make("p", { className: "quiet", textContent: "This item has no text: its profile is made of other evidence." }));
   reasons.hidden = false;
 }
 
