@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.rivals.inputs import Inputs, make_inputs
 from bench.rivals.towers import Embedded
-from recsys.catalogue.split import hash_share
+from recsys.catalogue.held_out import hash_share
 from recsys.dataset.histories import PAD
 from recsys.evaluation.cold_start import Task
 from recsys.profiles.users import Ridge, gram_of

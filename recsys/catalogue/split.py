@@ -1,6 +1,5 @@
 """The holdout: training pairs from before the cut, test pairs from after it, cold and warm items."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from recsys.catalogue.held_out import held_out_by_hash
 from recsys.catalogue.known import part_ranks
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.catalogue.opinions import FURTHER, OPINIONS_SCHEMA, WITHDRAWAL, liked, opinions
@@ -185,12 +185,6 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
     return Split(summary, train, test, items.select(ITEMS_SCHEMA.names).cast(ITEMS_SCHEMA))
 
 
-def hash_share(seed: int, *words: str) -> float:
-    """A number in [0, 1) that depends on the words and the seed alone."""
-    digest = hashlib.sha256("\0".join((str(seed), *words)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
 def _liked_pairs(events: pa.Table) -> pa.Table:
     """Each pair whose latest interaction is a like, with its first known time; sorted by user and item."""
     pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
@@ -225,16 +219,7 @@ def _sides_by_time(events: pa.Table, pairs: pa.Table, cut_us: int) -> tuple[pa.T
 
 def _sides_by_hash(pairs: pa.Table, params: SplitParams) -> tuple[pa.Table, pa.Table]:
     """Training and test pairs: items are held out whole, and of the others some pairs."""
-    held_out = {
-        item
-        for item in pc.unique(pairs["item_id"]).to_pylist()
-        if hash_share(params.seed, item) < params.test_share
-    }
-    both = zip(pairs["user"].to_pylist(), pairs["item_id"].to_pylist(), strict=True)
-    is_test = np.array(
-        [item in held_out or hash_share(params.seed, user, item) < params.test_share for user, item in both],
-        bool,
-    )
+    is_test = held_out_by_hash(pairs, params)
     return pairs.filter(pa.array(~is_test)), pairs.filter(pa.array(is_test))
 
 

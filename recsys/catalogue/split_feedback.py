@@ -8,9 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.feedback import learn_scales, weigh, weighed
+from recsys.catalogue.held_out import held_out_by_hash
 from recsys.catalogue.opinions import DISLIKE, FURTHER, WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, SplitParams, WeightingParams
-from recsys.catalogue.split import FEEDBACK_SCHEMA, Split, hash_share
+from recsys.catalogue.split import FEEDBACK_SCHEMA, Split
 from recsys.catalogue.weighting import EVENTS, N_LIKES
 
 # Shape suffix: R interactions.
@@ -79,15 +80,7 @@ def _before(
             interactions["timestamp"], pa.scalar(found.summary.cut, interactions["timestamp"].type)
         )
         return np.asarray(pc.coalesce(is_earlier, is_ending))
-    items = interactions["item_id"].to_pylist()
-    share_of = {item: hash_share(params.seed, item) for item in set(items)}
-    return np.array(
-        [
-            share_of[item] >= params.test_share and hash_share(params.seed, user, item) >= params.test_share
-            for user, item in zip(interactions["user"].to_pylist(), items, strict=True)
-        ],
-        bool,
-    )
+    return ~held_out_by_hash(interactions, params)
 
 
 def _is_among(pairs: pa.Table, others: pa.Table) -> pa.Array:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.split import Split, hash_share
+from recsys.catalogue.held_out import hash_share
+from recsys.catalogue.split import Split
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions, make_interactions, with_opinions

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.catalogue.split import Split, hash_share
+from recsys.catalogue.held_out import hash_share
+from recsys.catalogue.split import Split
 from recsys.catalogue.weighting import Scales
 from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.dataset.versions import texts_of

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recsys.catalogue.split import hash_share
+from recsys.catalogue.held_out import hash_share
 
 # Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from recsys.catalogue.held_out import hash_share
 from recsys.catalogue.opinions import DISLIKE, LIKE, OPINIONS_SCHEMA, WITHDRAWAL
 from recsys.catalogue.params import SplitParams
 from recsys.catalogue.split import (
@@ -11,7 +12,6 @@ from recsys.catalogue.split import (
     NEAR_DUPLICATE,
     UNKNOWN_TIME,
     Split,
-    hash_share,
     split,
 )
 from recsys.errors import ArtifactMissing, ConfigError
