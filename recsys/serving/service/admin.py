@@ -4,7 +4,7 @@ import os
 
 from fastapi import APIRouter, Depends, Request
 
-from recsys.serving.service import schemas
+from recsys.serving.service import answer_schemas
 from recsys.serving.service.shared import PROBLEMS, Service, allowed_to
 
 admin = APIRouter(
@@ -13,7 +13,7 @@ admin = APIRouter(
 
 
 @admin.post("/follow")
-def follow(request: Request) -> schemas.StateAnswer:
+def follow(request: Request) -> answer_schemas.StateAnswer:
     """Look at CURRENT now, instead of after up to `serve.poll_s`: the webhook of who publishes.
 
     It answers once the new release serves. Where the service has several workers, new ones serve it: the one that was
@@ -25,11 +25,11 @@ def follow(request: Request) -> schemas.StateAnswer:
 
 
 @admin.get("/state")
-def state(request: Request) -> schemas.StateAnswer:
+def state(request: Request) -> answer_schemas.StateAnswer:
     """What the worker that was asked knows."""
     service: Service = request.app.state.service
     follower = service.follower
-    return schemas.StateAnswer(
+    return answer_schemas.StateAnswer(
         worker=os.getpid(),
         release=follower.served.release if follower.served else None,
         next_release=follower.next_release,
@@ -37,7 +37,7 @@ def state(request: Request) -> schemas.StateAnswer:
         swaps=follower.n_swaps,
         refusals=follower.n_refused,
         problem=follower.problem,
-        trial=schemas.TrialAnswer.of(follower.trial),
+        trial=answer_schemas.TrialAnswer.of(follower.trial),
         feedback_waiting=service.feedback.waiting(follower.served)
         if service.feedback and follower.served
         else None,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import REWARDED
 from recsys.serving.feedback_events import Event
-from recsys.serving.service import schemas
+from recsys.serving.service import answer_schemas, request_schemas
 from recsys.serving.service.shared import PROBLEMS, Now, Service, allowed_to, bounded, whose
 
 log = logging.getLogger(__name__)
@@ -17,9 +17,9 @@ feedback_routes = APIRouter(
 
 
 @feedback_routes.post(
-    "/feedback", responses={409: {"model": schemas.Problem}}, response_model_exclude_defaults=True
+    "/feedback", responses={409: {"model": answer_schemas.Problem}}, response_model_exclude_defaults=True
 )
-def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.FeedbackAnswer:
+def feedback(body: request_schemas.FeedbackBody, now: Now, request: Request) -> answer_schemas.FeedbackAnswer:
     """Store what users did. It is on disk when this answers, and counts in each user's next answer."""
     service: Service = request.app.state.service
     if service.feedback is None:
@@ -56,4 +56,4 @@ def feedback(body: schemas.FeedbackBody, now: Now, request: Request) -> schemas.
             fields = {name: getattr(one, name) for name in ("list_id", "item_id", "event", "value")}
             log.info(REWARDED, extra={"fields": fields})
     notes = service.feedback.notes(one.event for one in given)
-    return schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known, notes=notes)
+    return answer_schemas.FeedbackAnswer(n_new=added.n_new, n_known=added.n_known, notes=notes)

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
-from recsys.serving.service import schemas
+from recsys.serving.service import answer_schemas
 from recsys.serving.service.shared import Now, Service, key_of
 
 PAGE = Path(__file__).parent / "page"
@@ -25,11 +25,15 @@ def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@operation.get("/readyz", responses={503: {"model": schemas.Problem}}, response_model_exclude_none=True)
-def readyz(now: Now, request: Request) -> schemas.ReadyAnswer:
+@operation.get(
+    "/readyz", responses={503: {"model": answer_schemas.Problem}}, response_model_exclude_none=True
+)
+def readyz(now: Now, request: Request) -> answer_schemas.ReadyAnswer:
     """Whether a release answers. A trial whose release cannot be read does not matter: the current one serves all."""
     service: Service = request.app.state.service
-    return schemas.ReadyAnswer(release=now.release, trial=schemas.TrialAnswer.of(service.follower.trial))
+    return answer_schemas.ReadyAnswer(
+        release=now.release, trial=answer_schemas.TrialAnswer.of(service.follower.trial)
+    )
 
 
 @operation.get("/metrics", response_class=Response)
@@ -39,7 +43,7 @@ def metrics(request: Request) -> Response:
 
 
 @operation.get("/version")
-def which(request: Request) -> schemas.VersionAnswer:
+def which(request: Request) -> answer_schemas.VersionAnswer:
     """Which software, release and model answer here."""
     service: Service = request.app.state.service
     served = service.follower.served
@@ -47,7 +51,7 @@ def which(request: Request) -> schemas.VersionAnswer:
     newest = found.popular.newest_at if found else None
     may_know = service.keys is None or key_of(request) is not None
     waiting = service.feedback.waiting(served) if service.feedback and served and may_know else None
-    return schemas.VersionAnswer(
+    return answer_schemas.VersionAnswer(
         software=version("firstlight-recsys"),
         release=served.release if served else None,
         sequence=found.manifest.sequence if found else None,
@@ -59,6 +63,6 @@ def which(request: Request) -> schemas.VersionAnswer:
         newest_item_at=newest.isoformat(timespec="seconds") if newest else None,
         attributes=list(found.filters.names) if found else [],
         feedback_waiting=waiting,
-        trial=schemas.TrialAnswer.of(service.follower.trial),
+        trial=answer_schemas.TrialAnswer.of(service.follower.trial),
         problem=service.follower.problem,
     )

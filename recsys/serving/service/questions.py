@@ -14,7 +14,7 @@ from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import EXPLORED
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.recommender import Recommender
-from recsys.serving.service import schemas
+from recsys.serving.service import answer_schemas, request_schemas
 from recsys.serving.service.body_route import BodyRoute
 from recsys.serving.service.shared import PROBLEMS, Now, Service, Whose, allowed_to, bounded, whose
 from recsys.serving.service.trial import Group
@@ -27,8 +27,8 @@ by_path = APIRouter(
 """Questions without a body."""
 
 
-@questions.post("/recommend", response_model=schemas.ExploredListAnswer | schemas.ListAnswer)
-def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Response:
+@questions.post("/recommend", response_model=answer_schemas.ExploredListAnswer | answer_schemas.ListAnswer)
+def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -> Response:
     """The best items for a user: known, new, described by words, or unknown."""
     service: Service = request.app.state.service
     who = whose(body.user, body.pseudonym, now, request)
@@ -41,17 +41,17 @@ def recommend(body: schemas.RecommendBody, now: Now, request: Request) -> Respon
     return answered(_explored(shown_list(answer, who.now.recommender), answer, service))
 
 
-@by_path.get("/similar/{item:path}", response_model=schemas.ListAnswer)
+@by_path.get("/similar/{item:path}", response_model=answer_schemas.ListAnswer)
 def similar(
-    item: str, now: Now, request: Request, query: Annotated[schemas.SimilarQuery, Query()]
+    item: str, now: Now, request: Request, query: Annotated[request_schemas.SimilarQuery, Query()]
 ) -> Response:
     """The items nearest to an item."""
-    wanted = list_request(schemas.ListBody(k=query.k), request)
+    wanted = list_request(request_schemas.ListBody(k=query.k), request)
     return answered(shown_list(now.recommender.similar(item, wanted), now.recommender))
 
 
-@questions.post("/search", response_model=schemas.SearchAnswer)
-def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
+@questions.post("/search", response_model=answer_schemas.SearchAnswer)
+def search(body: request_schemas.SearchBody, now: Now, request: Request) -> Response:
     """The items that fit words best, each with P(item | query, candidates)."""
     bounded(request, "query", len(body.query), "max_text_chars")
     with_words(body.query, "query", "give some words")
@@ -59,11 +59,11 @@ def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
     recommender = who.now.recommender
     found = recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
     return answered(
-        schemas.SearchAnswer(
+        answer_schemas.SearchAnswer(
             release=found.release,
             basis=found.basis,
             items=[
-                schemas.FoundItem(**one, probability=scored.probability)
+                answer_schemas.FoundItem(**one, probability=scored.probability)
                 for one, scored in zip(fields_of(found.items, recommender), found.items, strict=True)
             ],
             unknown=list(found.unknown),
@@ -73,8 +73,8 @@ def search(body: schemas.SearchBody, now: Now, request: Request) -> Response:
     )
 
 
-@questions.post("/profile", response_model=schemas.ProfileAnswer)
-def profile(body: schemas.ProfileBody, now: Now, request: Request) -> Response:
+@questions.post("/profile", response_model=answer_schemas.ProfileAnswer)
+def profile(body: request_schemas.ProfileBody, now: Now, request: Request) -> Response:
     """What an item that is not in the catalogue would be: profile, neighbours, audience."""
     if bool(body.text.strip()) == bool(body.row):
         raise RequestError("give either text or row", remedy="text: words; row: fields as in the catalogue")
@@ -83,9 +83,9 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> Response:
     if body.row:
         with_words(text, "row", f"give at least one of: {', '.join(texts.fields)}")
     bounded(request, "text", len(text), "max_text_chars")
-    found = now.recommender.new_item(text, list_request(schemas.ListBody(k=body.k), request))
+    found = now.recommender.new_item(text, list_request(request_schemas.ListBody(k=body.k), request))
     return answered(
-        schemas.ProfileAnswer(
+        answer_schemas.ProfileAnswer(
             release=found.release,
             profile=[float(f"{value:.6g}") for value in found.profile_D.tolist()],
             neighbours=shown(found.neighbours, now.recommender),
@@ -94,32 +94,32 @@ def profile(body: schemas.ProfileBody, now: Now, request: Request) -> Response:
     )
 
 
-@questions.post("/explain", response_model=schemas.ExplainAnswer)
-def explain(body: schemas.ExplainBody, now: Now, request: Request) -> Response:
+@questions.post("/explain", response_model=answer_schemas.ExplainAnswer)
+def explain(body: request_schemas.ExplainBody, now: Now, request: Request) -> Response:
     """Why an item has its score for a user."""
     who = whose(body.user, body.pseudonym, now, request)
     recommender = who.now.recommender
     found = recommender.explain(body.item, taste_of(body, who, request), with_words=body.words)
     titles = recommender.items.titles_of([one.item_id for one in found.contributions if one.item_id])
     return answered(
-        schemas.ExplainAnswer(
+        answer_schemas.ExplainAnswer(
             release=found.release,
             model=found.model,
             ranker=found.ranker,
             item=shown([Scored(found.item_id, found.score)], recommender)[0],
             contributions=[
-                schemas.ContributionAnswer(
+                answer_schemas.ContributionAnswer(
                     source=one.source,
                     item_id=one.item_id,
                     title=titles.get(one.item_id or ""),
                     profile=one.profile,
                     ranker=one.ranker,
-                    shared=[schemas.SharedAnswer(**dataclasses.asdict(fact)) for fact in one.shared],
+                    shared=[answer_schemas.SharedAnswer(**dataclasses.asdict(fact)) for fact in one.shared],
                 )
                 for one in found.contributions
             ],
             rest=found.rest,
-            words=[schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
+            words=[answer_schemas.WordAnswer(word=word, effect=effect) for word, effect in found.words],
             has_text=found.has_text,
             withheld=found.withheld,
             view_shares=dict(found.view_shares),
@@ -127,24 +127,24 @@ def explain(body: schemas.ExplainBody, now: Now, request: Request) -> Response:
     )
 
 
-@questions.post("/predict", response_model=schemas.PredictAnswer)
-def predict(body: schemas.PredictBody, now: Now, request: Request) -> Response:
+@questions.post("/predict", response_model=answer_schemas.PredictAnswer)
+def predict(body: request_schemas.PredictBody, now: Now, request: Request) -> Response:
     """Whether a user clicks given items, buys what was clicked, and for what value."""
     bounded(request, "items", len(body.items), "max_ids")
     who = whose(body.user, body.pseudonym, now, request)
     found = who.now.recommender.predict(taste_of(body, who, request), tuple(body.items))
     return answered(
-        schemas.PredictAnswer(
+        answer_schemas.PredictAnswer(
             release=found.release,
-            items=[schemas.PredictedItem(**vars(one)) for one in found.items],
+            items=[answer_schemas.PredictedItem(**vars(one)) for one in found.items],
             unknown=list(found.unknown),
         )
     )
 
 
 def _explored(
-    plain: schemas.ListAnswer, answer: Answer, service: Service
-) -> schemas.ExploredListAnswer | schemas.ListAnswer:
+    plain: answer_schemas.ListAnswer, answer: Answer, service: Service
+) -> answer_schemas.ExploredListAnswer | answer_schemas.ListAnswer:
     """The list with its propensities, where places of it may explore; logs those that did."""
     explored = answer.exploration
     if explored is None or service.explorer is None:
@@ -152,10 +152,10 @@ def _explored(
     if explored.draws:
         log.info(EXPLORED, extra={"fields": service.explorer.log_fields(answer)})
     items = [
-        schemas.ExploredItem(**one.model_dump(), propensity=propensity)
+        answer_schemas.ExploredItem(**one.model_dump(), propensity=propensity)
         for one, propensity in zip(plain.items, explored.propensities, strict=True)
     ]
-    return schemas.ExploredListAnswer(
+    return answer_schemas.ExploredListAnswer(
         **plain.model_dump(exclude={"items"}),
         items=items,
         list_id=explored.list_id,
@@ -163,7 +163,7 @@ def _explored(
     )
 
 
-def taste_of(body: schemas.UserBody, who: Whose, request: Request) -> Taste:
+def taste_of(body: request_schemas.UserBody, who: Whose, request: Request) -> Taste:
     """What is known of the user of a request: by the release, by feedback since, and by the request itself."""
     service: Service = request.app.state.service
     bounded(request, "history", len(body.history), "max_ids")
@@ -183,7 +183,7 @@ def with_words(text: str, name: str, remedy: str) -> None:
         raise RequestError(f"{name}: an empty text has no neighbours", remedy=remedy)
 
 
-def list_request(body: schemas.ListBody, request: Request) -> ListRequest:
+def list_request(body: request_schemas.ListBody, request: Request) -> ListRequest:
     """Which items, within what the service allows."""
     bounded(request, "k", body.k, "max_k")
     if body.candidates is not None:
@@ -197,9 +197,9 @@ def answered(answer: BaseModel) -> Response:
     return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
 
 
-def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:
+def shown_list(answer: Answer, recommender: Recommender) -> answer_schemas.ListAnswer:
     """A list with what a page shows of its items."""
-    return schemas.ListAnswer(
+    return answer_schemas.ListAnswer(
         release=answer.release,
         basis=answer.basis,
         items=shown(answer.items, recommender),
@@ -207,9 +207,9 @@ def shown_list(answer: Answer, recommender: Recommender) -> schemas.ListAnswer:
     )
 
 
-def shown(items: Sequence[Scored], recommender: Recommender) -> list[schemas.ShownItem]:
+def shown(items: Sequence[Scored], recommender: Recommender) -> list[answer_schemas.ShownItem]:
     """Items with title, tags, image and attributes, as far as the release holds them."""
-    return [schemas.ShownItem(**one) for one in fields_of(items, recommender)]
+    return [answer_schemas.ShownItem(**one) for one in fields_of(items, recommender)]
 
 
 def fields_of(items: Sequence[Scored], recommender: Recommender) -> list[dict[str, Any]]:

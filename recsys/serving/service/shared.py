@@ -15,7 +15,7 @@ from recsys.errors import RequestError
 from recsys.serving.exploration import Explorer
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender
-from recsys.serving.service import schemas
+from recsys.serving.service import answer_schemas
 from recsys.serving.service.access import ApiKey, ApiKeys, Scope
 from recsys.serving.service.feedback import Feedback
 from recsys.serving.service.following import Follower
@@ -80,7 +80,7 @@ async def serving(request: Request) -> Served:
 
 Now = Annotated[Served, Depends(serving)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
+    code: {"model": answer_schemas.Problem} for code in (401, 403, 404, 413, 422, 429, 503)
 }
 
 
