@@ -8,46 +8,62 @@ import click
 
 from recsys.errors import RecsysError, disk_full
 
-# command name -> (module below recsys.cli, attribute); literal, so that `--help` imports only what it names
-COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("run", "run"),
-    "ingest": ("intake", "ingest"),
-    "arrive": ("arrive", "arrive"),
-    "quarantine": ("intake", "quarantine"),
-    "fetch-champion": ("registry", "fetch_champion"),
-    "plan": ("plan", "plan"),
-    "due": ("due", "due"),
-    "register": ("registry", "register"),
-    "promote": ("registry", "promote"),
-    "ledger": ("registry", "ledger"),
-    "champion": ("champion", "champion"),
-    "webhook": ("champion", "webhook"),
-    "workspace": ("workspace", "workspace_"),
-    "catch-up": ("workspace", "catch_up"),
-    "publish": ("release", "publish"),
-    "rollback": ("release", "rollback"),
-    "resume": ("release", "resume"),
-    "releases": ("release", "releases"),
-    "collect": ("release", "collect"),
-    "compact": ("release", "compact"),
-    "forget": ("forget", "forget"),
-    "restore": ("release", "restore"),
-    "gram": ("gram", "gram"),
-    "keys": ("keys", "keys"),
-    "watch": ("watch", "watch"),
-    "wake-training": ("watch", "wake_training"),
-    "status": ("status", "status"),
-    "trace": ("use", "trace"),
-    "recommend": ("use", "recommend"),
-    "similar": ("use", "similar"),
-    "export": ("use", "export"),
-    "serve": ("serve", "serve"),
-    "api-key": ("serve", "api_key"),
-    "compare": ("compare", "compare"),
-    "doctor": ("doctor", "doctor"),
-    "benchmark": ("benchmark", "benchmark"),
-    "off-policy": ("off_policy", "off_policy"),
+# section of the help -> command name -> (module below recsys.cli, attribute); literal, so that `--help` imports only
+# what it names
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Check this workspace": {
+        "doctor": ("doctor", "doctor"),
+        "status": ("status", "status"),
+        "plan": ("plan", "plan"),
+    },
+    "Take in what has landed": {
+        "ingest": ("intake", "ingest"),
+        "quarantine": ("intake", "quarantine"),
+        "run": ("run", "run"),
+        "arrive": ("arrive", "arrive"),
+        "compact": ("release", "compact"),
+        "forget": ("forget", "forget"),
+    },
+    "Publish": {
+        "publish": ("release", "publish"),
+        "releases": ("release", "releases"),
+        "rollback": ("release", "rollback"),
+        "resume": ("release", "resume"),
+        "restore": ("release", "restore"),
+        "collect": ("release", "collect"),
+        "keys": ("keys", "keys"),
+        "gram": ("gram", "gram"),
+    },
+    "Use a release": {
+        "recommend": ("use", "recommend"),
+        "similar": ("use", "similar"),
+        "trace": ("use", "trace"),
+        "export": ("use", "export"),
+        "serve": ("serve", "serve"),
+        "api-key": ("serve", "api_key"),
+    },
+    "Train and promote": {
+        "fetch-champion": ("registry", "fetch_champion"),
+        "register": ("registry", "register"),
+        "promote": ("registry", "promote"),
+        "ledger": ("registry", "ledger"),
+        "champion": ("champion", "champion"),
+        "webhook": ("champion", "webhook"),
+        "due": ("due", "due"),
+        "workspace": ("workspace", "workspace_"),
+        "catch-up": ("workspace", "catch_up"),
+    },
+    "Monitor and evaluate": {
+        "watch": ("watch", "watch"),
+        "wake-training": ("watch", "wake_training"),
+        "compare": ("compare", "compare"),
+        "off-policy": ("off_policy", "off_policy"),
+        "benchmark": ("benchmark", "benchmark"),
+    },
 }
+COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
+WHOLE = 1_000
+"""More characters than a first sentence has; click cuts it off by default."""
 NEEDS_EXTRA = (
     "pip install 'firstlight-recsys[train]'; what pip install firstlight-recsys brings reads releases"
 )
@@ -57,8 +73,15 @@ class Commands(click.Group):
     """A group that imports a command when it is used, and shows deliberate errors without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Commands in the order of the walk."""
+        """Commands in the order of the help."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the first sentence of each command's help in full, section by section."""
+        for title, section in SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in section]
+            with formatter.section(title):
+                formatter.write_dl([(name, one.get_short_help_str(WHOLE)) for name, one in commands if one])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command."""
