@@ -35,7 +35,7 @@ that are new to them, and both together.
 
 ## Results
 
-{METRICS[0]}. The best other model is chosen for each list after the fact, so no shop could pick it beforehand.
+{METRICS[0]}. The best other model is chosen for each list after the fact, so nobody could have picked it beforehand.
 """
 
 ABOUT = """## Models
@@ -66,8 +66,8 @@ ABOUT = """## Models
   in them.
 """
 
-KEPT = """*Kept as it was published with issue 3 (code at `112bc1f`, `1c6849b`, `7816603`): these rows have not been run
-again since heads are chosen on the newest items, nor with today's preprocessing of texts.*
+KEPT = """*Rows of older code (`112bc1f`, `1c6849b`, `7816603`), which chose heads on random items alone and prepared
+texts in another way.*
 """
 
 NOT_RUN = "**Not run**.\n"
@@ -160,7 +160,7 @@ def summary(known: Mapping[str, float | int | str], models: Sequence[str], found
                 lines.append([SHORT[protocol], meaning, *cells])
                 if protocol not in found and SHORT[protocol] not in kept:
                     kept.append(SHORT[protocol])
-    words = [f"Rows of {' and '.join(kept)} are those of issue 3, see there.\n"] if kept else []
+    words = [f"Rows of {' and '.join(kept)} are of older code, named below.\n"] if kept else []
     return "\n".join([table(lines), *words])
 
 

@@ -179,7 +179,7 @@ def choose(
 
 
 def choose_ridge(task: Task, vectors_ID: NDArray[np.float32], seed: int) -> Choice:
-    """λ of the ridge over frozen profiles, Firstlight's default until issue 3.
+    """λ of the ridge over frozen profiles, the method `encoder ridge`.
 
     Args:
         task: the task.

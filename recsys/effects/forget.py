@@ -128,7 +128,7 @@ def forget(
         accepted = forget_accepted(at, person)
         track(at)
     if where.state is not None:
-        where.state.keep()  # before DVC's remote loses what the state of before names
+        where.state.keep()  # before DVC's remote loses what the stored state names
     left = [f"{key} cannot be read: look whose rows it holds" for key in landed.unread]
     report_progress("looking through what stages have made, and releases")
     holders, since = _holders(where.store, at, person) if where.store else ((), None)

@@ -26,9 +26,9 @@ from recsys.storage.protocol import Storage
 TRIES = 3
 """An arrival in progress may remove a file while it is being read; then reading starts again."""
 REMEDY = (
-    "Look at the page. If the change is wanted, nothing need be done: after monitor.accept_after arrivals it is what "
-    "later ones are compared with. Otherwise ask the supplier for the texts again, or take the arrival back by landing "
-    "the rows of before; `recsys rollback previous` brings the release before back at once."
+    "Look at the page. If the change is wanted, do nothing: after monitor.accept_after arrivals, later ones are "
+    "compared with it. Otherwise ask the supplier for the texts again, or land the earlier rows again; "
+    "`recsys rollback previous` brings the previous release back at once."
 )
 
 

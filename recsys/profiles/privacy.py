@@ -16,8 +16,8 @@ distribution alone: Google's dp-accounting gives the same numbers, and would hol
 
 The noise of an item follows from a secret, the period, all bounded sums and the item's id. So the same interactions
 have the same noise in all releases of a period, and averaging them takes nothing away; other sums have other noise.
-Whoever holds the secret can take the noise off. Two noises within one period tell that an event of before came late or
-was withdrawn, though not which. Noisy sums are rounded to multiples of UNIT, which hides the last bits of float64
+Anyone who has the secret can remove the noise. Two noises within one period reveal that an event came late or was
+withdrawn, though not which. Noisy sums are rounded to multiples of UNIT, which hides the last bits of float64
 (Mironov 2012, CCS).
 """
 

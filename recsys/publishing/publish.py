@@ -228,7 +228,7 @@ def _remember(at: Artifacts, done: Published, ours: Manifest) -> None:
     parts = {s.name.rpartition("-")[0] for s in ours.segments} | {h.part for h in ours.histories}
     parts |= {*made_of(at.features)}
     content = {"release": done.release, "parts": sorted(parts), "names": sorted(holder_names(ours))}
-    # A release that stays the same was recorded with the data of before.
+    # A release that stays the same was recorded with the earlier data.
     beside = published(at).get("beside", []) if done.outcome == "unchanged" else _beside(at)
     content |= {"beside": beside} if beside else {}
     write_whole(at.published, (json.dumps(content, indent=1) + "\n").encode())

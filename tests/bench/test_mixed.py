@@ -63,7 +63,7 @@ def test_rows_are_kept_with_every_user_and_the_page_names_what_did_not_run(setup
     kept = mixed_page.Kept("## CiteULike H\n\n| old | table |\n", figures)
     page = mixed_page.page({"ml100k_cold": rows}, list(mixed.MODELS), kept)
     assert "| CiteULike H | cold items | 0.2500 | 0.2500 (`ridge, head`) | 0.2500 |" in page
-    assert "Rows of CiteULike H are those of issue 3, see there." in page
+    assert "Rows of CiteULike H are of older code, named below." in page
     assert "2 users, 4 warm and 2 cold items" in page
     assert "## Amazon Industrial 2018\n\n**Not run**" in page
     assert f"## CiteULike H\n\n{mixed_page.KEPT}\n| old | table |" in page
