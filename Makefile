@@ -45,8 +45,8 @@ check: setup ## lint, types, layers, docstrings, spelling, Dockerfiles
 	codespell
 	hadolint docker/*.Dockerfile
 
-# A worker for each core; tests/conftest.py says which tests stay together.
-TEST := pytest --numprocesses logical --dist loadscope --no-loadscope-reorder
+# tests/conftest.py says how many workers run, and which tests stay together.
+TEST := pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 test: setup ## all tests, against real SeaweedFS, MLflow and Airflow
 	$(TEST)
 

@@ -57,8 +57,11 @@ MLFLOW_WEBHOOKS = {
 
 os.environ.update(QUIET)
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
-if IS_WORKER:  # there is one for each core: threads within one would only get in the way
+if IS_WORKER:  # all cores are busy: threads within a worker would only get in the way
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A test kills processes, never the machine: what is written lies in the kernel's memory and needs no disk to be read
+# again. Waiting for the disk was a seventh of the time of quick tests. Processes that tests start do wait for it.
+os.fsync = lambda handle: os.fstat(handle) and None
 gc.disable()  # until all tests are collected: see pytest_collection_finish
 hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("firstlight")
@@ -95,6 +98,12 @@ def group_of(nodeid: str) -> str:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker for each core, and one more: tests of servers mostly wait for them."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Send groups of tests to workers (`--dist loadgroup` of pytest-xdist 3.8 knows no group under pytest 9.2)."""
     from xdist.scheduler import LoadScopeScheduling
@@ -113,6 +122,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if variable.startswith(OURS) and variable not in QUIET:
             monkeypatch.delenv(variable)
     console.cache_clear()  # rich keeps the COLUMNS that it found first
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run that all of its workers share; who makes something there holds a lock."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if IS_WORKER else base
 
 
 @pytest.fixture(scope="session")

@@ -113,6 +113,7 @@ def test_a_release_of_first_light_recommends_and_finds_what_shares_words(tiny, m
     assert release.search(bowl["title"], k=1)[0].item_id == bowl["item_id"]
 
 
+@pytest.mark.whole
 def test_first_light_says_which_precision_is_worth_it_where_much_is_to_be_encoded(tiny, monkeypatch):
     few = tiny.run("fetch-champion", "--json")
     assert "int8 is" not in few.stderr and not tiny.at.rates.exists()

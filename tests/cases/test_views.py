@@ -6,6 +6,7 @@ import resource
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import RELATIONS, VECTORS, list_parts
@@ -79,6 +80,7 @@ def test_vectors_of_two_widths_are_refused_and_the_message_says_what_to_do(empty
     } == {3}
 
 
+@pytest.mark.whole
 def test_a_hub_with_a_million_links_costs_bounded_memory(empty_intake):
     n_links = 1_000_000
     empty_intake.land("catalogue/items.jsonl", ITEMS)

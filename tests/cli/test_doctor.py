@@ -115,6 +115,7 @@ def test_the_secret_path_of_a_webhook_is_not_shown(bare, monkeypatch):
     assert (found.verdict, found.found) == ("ok", "to hooks.example.org")
 
 
+@pytest.mark.whole
 def test_precisions_are_measured_once_there_is_a_champion(bare, tmp_path_factory):
     assert "not measured before" in verdicts(bare)["precision"].found
     source = save_model(tmp_path_factory.mktemp("bert"))

@@ -26,7 +26,14 @@ ENCODERS = {
 """What is packed: kind of model, and parameters."""
 
 
-@pytest.fixture(scope="session", params=ENCODERS)
+# Quantising takes seconds, and imports nncf.
+WHOLE = [name for name in ENCODERS if name.startswith("int8")]
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=pytest.mark.whole if name in WHOLE else ()) for name in ENCODERS],
+)
 def packed(request, tmp_path_factory):
     kind, changes = ENCODERS[request.param]
     folder = tmp_path_factory.mktemp("model")

@@ -1,6 +1,7 @@
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
 from rich.console import Console
 
@@ -9,6 +10,7 @@ from demo.relating import COLD_DIRECTOR, DIRECTORS
 from tests.conftest import ROOT
 
 
+@pytest.mark.whole
 def test_the_poster_of_a_cold_film_changes_its_neighbours(tmp_path):
     console = Console(record=True, width=200)
     show_pictures(console, ROOT / "params.yaml", tmp_path)

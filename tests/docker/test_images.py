@@ -54,13 +54,15 @@ def variables(image: str) -> Iterator[tuple[str, str]]:
 def install(image: str, base: Path) -> dict[str, str]:
     """Follow COPY and the RUN lines that install, with /opt below `base`; gives the environment of the entry point.
 
-    What differs from a build: packages may come from uv's cache, and from where this machine's pip looks first.
+    What differs from a build: packages may come from uv's cache, and from where this machine's pip looks first. Their
+    bytecode is not compiled, which would take most of the time.
     """
     environment = {name: os.environ[name] for name in ("HOME", "SSL_CERT_FILE") if name in os.environ}
     environment |= {name: inside(value, base) for name, value in variables(image)}
     environment["PATH"] += os.pathsep + str(BIN)
     environment |= {
         "UV_LINK_MODE": "hardlink",
+        "UV_COMPILE_BYTECODE": "0",
         "UV_PYTHON_DOWNLOADS": "never",
         "TORCH_INDEX": "https://pypi.org/simple",
     }

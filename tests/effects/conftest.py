@@ -1,7 +1,9 @@
 """Fixtures of the rooms whose effects are tested here: small real workspaces, stores, a trained challenger."""
 
 from tests.publishing.conftest import (
+    built_films,
     cache,
+    encoded_films,
     encoded_workspace,
     film_workspace,
     folder,
@@ -12,7 +14,9 @@ from tests.publishing.conftest import (
 from tests.registry.conftest import model, trained
 
 __all__ = [
+    "built_films",
     "cache",
+    "encoded_films",
     "folder",
     "model",
     "make_workspace",

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -51,9 +52,9 @@ def receiver(monkeypatch):
     server.server_close()
 
 
-@pytest.fixture
-def house(tmp_path):
-    films = FilmWorkspace(tmp_path / "workspace", tiny_model(tmp_path / "workspace/var/cache/encoders"))
+def small_films(folder):
+    """A workspace with a monitor that learns from few arrivals."""
+    films = FilmWorkspace(folder / "workspace", tiny_model(folder / "workspace/var/cache/encoders"))
     changes = SMALL | {"metrics_file": "var/firstlight.prom", "train_on": ("language",)}
     films.settings = films.settings.model_copy(
         update={"monitor": films.settings.monitor.model_copy(update=changes)}
@@ -62,14 +63,29 @@ def house(tmp_path):
 
 
 @pytest.fixture
-def shop(tmp_path, house):
-    """Ten ordinary arrivals, each published."""
-    storage = open_storage(str(tmp_path / "store"))
-    for day in range(10):
-        house.items(plots(day), day)
-        house.build()
-        house.publish(storage)
-    return storage
+def house(tmp_path):
+    return small_films(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ten_arrivals(tmp_path_factory):
+    """A folder with a workspace and a store: ten ordinary arrivals, each published."""
+    folder = tmp_path_factory.mktemp("ten-arrivals")
+    films, storage = small_films(folder), open_storage(str(folder / "store"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RECSYS_CACHE", raising=False)
+        for day in range(10):
+            films.items(plots(day), day)
+            films.build()
+            films.publish(storage)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path, house, ten_arrivals):
+    """The store after ten ordinary arrivals, which `house` has published."""
+    shutil.copytree(ten_arrivals, tmp_path, dirs_exist_ok=True)
+    return open_storage(str(tmp_path / "store"))
 
 
 def look(films, storage, **options):
@@ -77,22 +93,22 @@ def look(films, storage, **options):
     return watch(films.at, films.settings.monitor, storage, judge, **options)
 
 
-def test_ordinary_arrivals_send_nothing_and_a_second_look_finds_nothing_new(house, shop, receiver):
-    report = look(house, shop)
+def test_ordinary_arrivals_send_nothing_and_a_second_look_finds_nothing_new(house, store, receiver):
+    report = look(house, store)
     assert [table.table for table in report.tables] == ["catalogue", "interactions", "releases"]
     assert [table.n_arrivals for table in report.tables] == [10, 0, 10]
-    assert look(house, shop, if_new=True) is None
+    assert look(house, store, if_new=True) is None
     assert receiver == [] and wake_training(house.at) == ()
     page = (house.at.watch / "page.html").read_text()
     assert "Nothing moved" in page and "https://" not in page.replace("http://www.w3.org", "")
     assert status(house.at, None, None)["watched"]["catalogue"].endswith("is ordinary")
 
 
-def test_a_moved_language_is_one_signed_alert_a_page_metrics_and_one_training(house, shop, receiver):
-    look(house, shop)
+def test_a_moved_language_is_one_signed_alert_a_page_metrics_and_one_training(house, store, receiver):
+    look(house, store)
     house.items(german(20), 20)
     house.build()
-    look(house, shop, if_new=True)
+    look(house, store, if_new=True)
     ((headers, body),) = receiver
     signature = hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     assert headers["X-Firstlight-Signature"] == f"sha256={signature}"
@@ -111,19 +127,19 @@ def test_a_moved_language_is_one_signed_alert_a_page_metrics_and_one_training(ho
     assert call.endswith(" language")
     assert wake_training(house.at, "run 1") == (call,)  # it was killed before Airflow heard
     assert wake_training(house.at, "run 2") == wake_training(house.at) == ()
-    look(house, shop)
+    look(house, store)
     assert len(receiver) == 1
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_look(house, shop, receiver, monkeypatch):
-    look(house, shop)
+def test_what_could_not_be_sent_is_sent_by_the_next_look(house, store, receiver, monkeypatch):
+    look(house, store)
     house.items(german(20), 20)
     house.build()
     with monkeypatch.context() as down, pytest.raises(StorageError, match="could not be sent"):
         down.setenv("RECSYS_ALERT_URL", "http://127.0.0.1:9/")
-        look(house, shop, if_new=True)
+        look(house, store, if_new=True)
     assert wake_training(house.at) == ()
-    look(house, shop, if_new=True)
+    look(house, store, if_new=True)
     assert len(receiver) == 1 and len(wake_training(house.at)) == 1
 
 
@@ -132,37 +148,36 @@ def test_before_anything_is_walked_there_is_nothing_to_look_at(house, tmp_path):
     assert status(house.at, None, None)["watched"] == {}
 
 
-def test_manifests_of_releases_that_were_seen_are_not_read_again(house, shop, monkeypatch):
-    look(house, shop)
+def test_manifests_of_releases_that_were_seen_are_not_read_again(house, store, monkeypatch):
+    look(house, store)
     house.items(plots(11), 11)
     house.build()
-    newest = house.publish(shop).release
+    newest = house.publish(store).release
     read = []
     manifest = ReleaseStore.manifest
     monkeypatch.setattr(
         ReleaseStore, "manifest", lambda store, release: read.append(release) or manifest(store, release)
     )
-    look(house, shop)
+    look(house, store)
     assert len(read) == 2 and read[0] == newest  # its parts, and those of its parent
 
 
-def test_releases_that_were_collected_meanwhile_are_still_compared_with(house, shop):
-    look(house, shop)
-    store = ReleaseStore(shop)
-    old = sorted(store.release_ids())[:8]
+def test_releases_that_were_collected_meanwhile_are_still_compared_with(house, store):
+    look(house, store)
+    releases_of = ReleaseStore(store).release_ids
+    old = sorted(releases_of())[:8]
     for one in old:
-        shop.delete(manifest_key(one))
-    releases = look(house, shop).tables[-1]
-    assert [one.name for one in releases.judged] == sorted([*old, *store.release_ids()])[-8:]
+        store.delete(manifest_key(one))
+    releases = look(house, store).tables[-1]
+    assert [one.name for one in releases.judged] == sorted([*old, *releases_of()])[-8:]
     assert releases.n_arrivals == 10 and not releases.judged[-1].is_learning
     assert "age" in releases.judged[-1].readings
 
 
-def test_a_release_whose_parent_was_collected_before_the_first_look_has_no_age(house, shop):
-    store = ReleaseStore(shop)
-    for one in sorted(store.release_ids())[:4]:
-        shop.delete(manifest_key(one))
-    assert look(house, shop).tables[-1].n_arrivals == 6
+def test_a_release_whose_parent_was_collected_before_the_first_look_has_no_age(house, store):
+    for one in sorted(ReleaseStore(store).release_ids())[:4]:
+        store.delete(manifest_key(one))
+    assert look(house, store).tables[-1].n_arrivals == 6
     facts = json.loads((house.at.watch / "releases.json").read_bytes())
     assert [bool(one["ages_s"]) for one in facts] == [False] + [True] * 5
 

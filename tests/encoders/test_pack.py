@@ -149,6 +149,7 @@ def test_more_tokens_than_the_model_has_positions_for_are_refused(tiny, tmp_path
         pack_encoder(encoder_params(tiny, max_tokens=65), tmp_path, ())
 
 
+@pytest.mark.whole
 def test_int8_needs_texts_and_its_hash_covers_them_in_any_order(tiny, tmp_path):
     with pytest.raises(EncoderError, match="at least 32 different texts"):
         pack_encoder(encoder_params(tiny, precision="int8"), tmp_path, ["aa"] * 100)

@@ -82,6 +82,7 @@ def test_samples_have_about_the_length_that_they_stand_for(tokens):
     assert texts == sample_texts(params, tokens)
 
 
+@pytest.mark.whole
 def test_rates_are_measured_once_and_kept_for_this_encoder_and_processor(tiny, tmp_path):
     params, told = encoder_params(tiny), []
     first = encoder_rates(params, tmp_path / "encoders", tmp_path / "rates", report_progress=told.append)

@@ -42,7 +42,7 @@ def test_rows_of_8_bits_are_widened_to_the_same_numbers(of):
     assert ("i8" in looked_up) is (of == "of each row")
 
 
-@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("int8", marks=pytest.mark.whole)])
 def test_a_packed_model_gives_the_same_vectors_as_without_it(precision, tmp_path):
     reference = pack_encoder(
         encoder_params(save_model(tmp_path / "model"), precision=precision), tmp_path, texts(64, seed=1)

@@ -1,16 +1,18 @@
 """Workspaces of ten films: with a tiny encoder to test files and pointers, with the real one to test texts."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from recsys.encoders.pack import pack_encoder
 from recsys.models.reference import ModelReference
-from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
-from tests.publishing.film_workspace import FILMS, ROOT, FilmWorkspace, tiny_model
+from tests.publishing.film_workspace import FILMS, FilmWorkspace, shipped_settings, tiny_model
 
 
 @pytest.fixture
@@ -25,27 +27,55 @@ def make_workspace(tmp_path: Path, cache: Path) -> Callable[[str], FilmWorkspace
     return lambda name: FilmWorkspace(tmp_path / name, tiny_model(cache / "encoders"))
 
 
+@pytest.fixture(scope="session")
+def built_films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a built workspace and its cache, which `film_workspace` copies."""
+    folder = tmp_path_factory.mktemp("films")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(folder / "cache"))
+        filled(FilmWorkspace(folder / "film_workspace", tiny_model(folder / "cache/encoders")))
+    return folder
+
+
 @pytest.fixture
-def film_workspace(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
+def film_workspace(
+    built_films: Path, tmp_path: Path, make_workspace: Callable[[str], FilmWorkspace]
+) -> FilmWorkspace:
     """Ten films, three users, built, not published."""
-    return filled(make_workspace("film_workspace"))
+    shutil.copytree(built_films, tmp_path, dirs_exist_ok=True)
+    return make_workspace("film_workspace")
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelReference]:
-    """A cache with the default encoder."""
-    folder = tmp_path_factory.mktemp("cache")
-    encoder = pack_encoder(Settings.load(ROOT / "params.yaml").encoder, folder / "encoders", ())
+def packed(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> tuple[Path, ModelReference]:
+    """A cache with the default encoder, which one worker packs for all."""
+    folder, shared = tmp_path_factory.mktemp("cache"), run_folder / "encoders"
+    with FileLock(f"{shared}.lock"):
+        encoder = pack_encoder(shipped_settings().encoder, shared, ())
+    shutil.copytree(shared, folder / "encoders", copy_function=os.link)
     return folder, ModelReference.of(encoder)
+
+
+@pytest.fixture(scope="session")
+def encoded_films(packed: tuple[Path, ModelReference], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built workspace with vectors of its texts, which `encoded_workspace` copies."""
+    root = tmp_path_factory.mktemp("encoded") / "real"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_CACHE", str(packed[0]))
+        filled(FilmWorkspace(root, packed[1]))
+    return root
 
 
 @pytest.fixture
 def encoded_workspace(
-    packed: tuple[Path, ModelReference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoded_films: Path,
+    packed: tuple[Path, ModelReference],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> FilmWorkspace:
     """Ten films, three users, vectors of their texts, built, not published."""
     monkeypatch.setenv("RECSYS_CACHE", str(packed[0]))
-    return filled(FilmWorkspace(tmp_path / "real", packed[1]))
+    return FilmWorkspace(shutil.copytree(encoded_films, tmp_path / "real"), packed[1])
 
 
 def filled(film_workspace: FilmWorkspace) -> FilmWorkspace:

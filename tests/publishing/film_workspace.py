@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from shutil import copyfile
 
@@ -77,6 +78,12 @@ def tiny_model(encoders: Path, name: str = "tiny") -> ModelReference:
     return ModelReference.of(tiny_encoder(encoders, name))
 
 
+@cache
+def shipped_settings() -> Settings:
+    """What params.yaml says as it ships."""
+    return Settings.load(ROOT / "params.yaml")
+
+
 class FilmWorkspace:
     """A workspace, with a method for each event: parts are accepted, stages run, a release is published."""
 
@@ -84,7 +91,7 @@ class FilmWorkspace:
         root.mkdir(parents=True, exist_ok=True)
         copyfile(ROOT / "params.yaml", root / "params.yaml")
         self.at = Artifacts(root)
-        self.settings = Settings.load(self.at.params)
+        self.settings = shipped_settings()
         self.set_model(model)
 
     def set_model(self, model: ModelReference) -> None:
@@ -143,12 +150,12 @@ class FilmWorkspace:
 
     def _fill_cache(self) -> None:
         """The tiny encoder cannot encode: its vectors are in the cache before anybody asks for them."""
-        cache = VectorCache(self.at.vectors / f"{self.model.encoder.hash}-{PREPROCESSING_VERSION}", DIM)
+        vectors = VectorCache(self.at.vectors / f"{self.model.encoder.hash}-{PREPROCESSING_VERSION}", DIM)
         files = feature_files(self.at.features)
         hashes = {one for file in files for one in pq.read_table(file.path)["text_hash"].to_pylist()}
-        unknown = sorted(one for one in hashes if not cache.holds([one])[0])
+        unknown = sorted(one for one in hashes if not vectors.holds([one])[0])
         if unknown:
-            cache.add(unknown, np.stack([vector_of(one) for one in unknown]))
+            vectors.add(unknown, np.stack([vector_of(one) for one in unknown]))
 
     def publisher(self, **changes: object) -> Publisher:
         params = self.settings.publish

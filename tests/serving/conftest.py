@@ -1,7 +1,9 @@
 """Workspaces and stores are those of the tests of publishing."""
 
 from tests.publishing.conftest import (
+    built_films,
     cache,
+    encoded_films,
     encoded_workspace,
     film_workspace,
     folder,
@@ -10,4 +12,14 @@ from tests.publishing.conftest import (
     storage,
 )
 
-__all__ = ["cache", "folder", "make_workspace", "packed", "encoded_workspace", "film_workspace", "storage"]
+__all__ = [
+    "built_films",
+    "cache",
+    "encoded_films",
+    "folder",
+    "make_workspace",
+    "packed",
+    "encoded_workspace",
+    "film_workspace",
+    "storage",
+]
