@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.attributes import Attributes
+from recsys.catalogue.fields import shown
 from recsys.catalogue.kinds import CATALOGUE, KINDS
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.row_reader import OneFile, readable
@@ -15,6 +16,10 @@ from recsys.catalogue.schemas import RETRY_OF
 TEXT_FIELDS = ("title", "description", "tags")
 """At least one of these must hold text."""
 
+_AS_1252 = "".join(bytes([n]).decode("cp1252", "ignore") for n in range(0x80, 0xA0))
+GARBLED = f"\u00c3[\u0080-\u00bf{_AS_1252}]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u00a0-\u00bf{_AS_1252}]"
+"""Ã, Â or â€, the first bytes of a letter or of punctuation in UTF-8, and a further byte of it, as Windows-1252 shows
+them."""
 _OURS = {*KINDS[CATALOGUE].columns, RETRY_OF}
 
 
@@ -64,7 +69,8 @@ class ItemRows:
     def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
         """The rows without those of variants, and notes for people."""
         table, n_variants = without_variants(table)
-        return table, [*variant_notes(n_variants), *self._file.columns.hints(columns)]
+        notes = [*variant_notes(n_variants), *case_notes(table["item_id"]), *garbled_notes(table)]
+        return table, [*notes, *self._file.columns.hints(columns)]
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns about people, and attributes that could not be stored."""
@@ -99,3 +105,30 @@ def variant_notes(n_variants: int) -> list[str]:
     return [
         f"{n_variants:,} rows left out: they repeat an item of this file without any text, as variants do"
     ]
+
+
+def case_notes(item_ids: pa.ChunkedArray) -> list[str]:
+    """What a person should know about ids that differ in case alone; they are ids of different items."""
+    distinct = pc.unique(item_ids)
+    lower = pc.utf8_lower(distinct)
+    n = len(distinct) - pc.count_distinct(lower).as_py()
+    if not n:
+        return []
+    repeated = next(one["values"].as_py() for one in pc.value_counts(lower) if one["counts"].as_py() > 1)
+    first, second = distinct.filter(pc.equal(lower, repeated)).to_pylist()[:2]
+    what = f"{n:,} ids differ" if n > 1 else "1 id differs"
+    return [f"item_id: {what} from another one in case alone, such as {shown(first)} and {shown(second)}"]
+
+
+def garbled_notes(table: pa.Table) -> list[str]:
+    """What a person should know about UTF-8 that somebody has read as Windows-1252, such as Ã© for é."""
+    found = []
+    for name in ("title", "description"):
+        is_garbled = pc.match_substring_regex(table[name], GARBLED)
+        if n := pc.sum(is_garbled).as_py() or 0:
+            example = table[name].filter(is_garbled)[0].as_py()
+            found.append(
+                f"{name}: {n:,} texts such as {shown(example)} look like UTF-8 that was read as Windows-1252; write "
+                "them again from their source"
+            )
+    return found

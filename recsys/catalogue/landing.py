@@ -11,8 +11,10 @@ from recsys.storage.protocol import PassedOver, Storage, Stored
 from recsys.storage.surveying import is_unfinished
 
 ENDINGS = (".jsonl", ".csv", ".parquet", ".json", ".ndjson", ".tsv", ".txt")
-COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz", ".zip")
 """Endings of compressed files, after one of ENDINGS."""
+ZIP = ".zip"
+"""May stand alone: an archive names the file inside itself."""
 PROCESSED = "processed"
 
 
@@ -58,9 +60,10 @@ class Landed:
 
 
 def ending(name: str) -> str:
-    """The ending that says what a file is, in lower case: .csv for films.csv and for films.CSV.gz."""
+    """The ending that says what a file is: .csv for films.csv and for films.CSV.gz, .zip for films.zip."""
     path = PurePosixPath(name.lower())
-    return PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+    inner = PurePosixPath(path.stem).suffix if path.suffix in COMPRESSIONS else path.suffix
+    return path.suffix if path.suffix == ZIP and inner not in ENDINGS else inner
 
 
 @dataclass(frozen=True)

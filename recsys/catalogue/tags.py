@@ -95,6 +95,8 @@ class TagForm:
             raise BadRow("wrong_type", f"{self.name} is {shown(value)}, no list of texts; {REMEDY}")
         found: dict[str, None] = {}
         for entry in given:
+            if isinstance(entry, dict):  # {"id": 28, "name": "Action"}, as many APIs list them
+                entry = entry.get("name", entry)
             if isinstance(entry, int) and not isinstance(entry, bool):
                 entry = str(entry)
             if isinstance(entry, str):

@@ -15,7 +15,7 @@ from recsys.catalogue.grouping import Move, Plan
 from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.judging import Judged, judge_batches, latest_arrivals
 from recsys.catalogue.kinds import KINDS
-from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, Landed, is_current
+from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, ZIP, Landed, is_current
 from recsys.catalogue.outcomes import REPEATED, UNCHANGED, WAITING, LetIn, Outcome, of_refusal
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, AcceptedBy, sha256_of
@@ -145,7 +145,7 @@ class Intake:
         if not landed.is_safe:
             remedy = "land the file under a plain name: UTF-8, no '..', no backslash, no control characters"
             raise BatchRefused(f"{landed.shown!r} is not a safe name", remedy=remedy)
-        if landed.ending not in ENDINGS:
+        if landed.ending not in {*ENDINGS, ZIP}:
             remedy = (
                 f"land {', '.join(ENDINGS)}, or one of these with {', '.join(COMPRESSIONS)} behind; export a sheet as "
                 "CSV; give a file that is still being written a name ending in .tmp"

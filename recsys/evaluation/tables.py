@@ -19,7 +19,7 @@ from recsys.catalogue.feedback import learn_scales, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
-from recsys.catalogue.landing import ENDINGS, ending
+from recsys.catalogue.landing import ENDINGS, ZIP, ending
 from recsys.catalogue.opinions import WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven
@@ -188,7 +188,7 @@ def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
 
 def _landed(path: Path, params: IngestParams) -> LandedFile:
     found = ending(path.name)
-    if found not in ENDINGS:
+    if found not in {*ENDINGS, ZIP}:
         raise UnreadableFile(
             f"{path} has none of the endings {', '.join(ENDINGS)}", remedy="convert or rename it"
         )

@@ -132,7 +132,11 @@ def sample_users(rows: pa.Table, name: str, n: int, new_items: frozenset[str]) -
     users = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy()
     generator = np.random.default_rng(code(name))
     drawn = generator.permutation(int(users.max(initial=-1)) + 1)[:n]
-    places = [generator.permutation(np.flatnonzero(users == user))[:USER_ROWS] for user in drawn]
+    of_drawn = np.flatnonzero(np.isin(users, drawn))
+    of_drawn = of_drawn[np.argsort(users[of_drawn], kind="stable")]
+    first, last = (np.searchsorted(users[of_drawn], drawn, side) for side in ("left", "right"))
+    spans = zip(first.tolist(), last.tolist(), strict=True)
+    places = [generator.permutation(of_drawn[start:end])[:USER_ROWS] for start, end in spans]
     ends = pa.array(np.cumsum([0, *map(len, places)]), pa.int32())
     some = rows.take(pa.array(np.concatenate([*places, np.empty(0, np.int64)]), pa.int64())).combine_chunks()
     is_new = np.array([item in new_items for item in some["item_id"].to_pylist()], np.float64)

@@ -176,6 +176,8 @@ def test_commas_separate_tags_only_where_a_column_has_short_parts_throughout():
         ("[" * 5000 + "]" * 5000, ["[" * 5000 + "]" * 5000]),
         (("a", "b"), ["a", "b"]),
         (["a", " a ", "", None, "nan"], ["a"]),
+        ([{"id": 28, "name": "a"}, {"id": 12, "name": "b"}], ["a", "b"]),
+        ("[{'id': 28, 'name': 'a'}]", ["a"]),
     ],
 )
 def test_tags_in_brackets(value, expected):
@@ -183,7 +185,7 @@ def test_tags_in_brackets(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [{"a": 1}, '{"a": 1}', "{'a': 1}", 7, b"a", [["a"]], [{"name": "a"}], [1.5]]
+    "value", [{"a": 1}, '{"a": 1}', "{'a': 1}", 7, b"a", [["a"]], [{"id": "a"}], [{"name": ["a"]}], [1.5]]
 )
 def test_what_is_no_list_of_tags_is_a_bad_row_with_its_remedy(value):
     with pytest.raises(BadRow, match="land a list of texts"):

@@ -1,5 +1,8 @@
+import io
 import json
+import zipfile
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -104,3 +107,53 @@ def test_an_unknown_part_is_refused_with_a_hint(recsys):
     result = recsys("quarantine", "show", "000001-0000000000", code=1)
     assert "no part '000001-0000000000' has been accepted" in result.stderr
     assert "quarantine list" in result.stderr
+
+
+def zipped(name, text):
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(name, text)
+    return sink.getvalue()
+
+
+ORDINARY = {
+    "zipped.zip": zipped("shop.csv", "item_id,title\nzip1,Red shoe\nzip2,Blue shoe\n"),
+    "excel.csv": "\ufeffSpring,Ann,2026\r\nitem_id,title,price\r\nexcel1,Red shoe,10\r\nexcel2,Pan,20\r\n".encode(),
+    "spark.csv": b'item_id,title\nspark1,"A 15\\" screen, wide"\nspark2,"Blue shoe"\n',
+    "case.csv": b"item_id,title\nCASE-1,Red shoe\ncase-1,Red shoe again\n",
+    "commas.jsonl": b'{"item_id": "comma1", "title": "Red shoe",}\n{"item_id": "comma2", "title": "Blue shoe",}\n',
+    "api.jsonl": b'{"item_id": "api1", "title": "Heat", "tags": [{"id": 80, "name": "Crime"}]}\n',
+    "read_twice.csv": "item_id,title\ngarbled1,CafÃ© crÃ¨me\ngarbled2,Itâ€™s fine\n".encode(),
+    "ansi.csv": "item_id,title\nansi1,Café crème\nansi2,Größe\n".encode("cp1252"),
+    "python.jsonl": b"{'item_id': 'python1', 'title': 'Red shoe'}\n",
+    "wrapped.jsonl": b'{"product": {"item_id": "w1", "title": "A"}}\n{"product": {"item_id": "w2", "title": "B"}}\n',
+    "float.csv": b"item_id,title\n1e+05,Red shoe\n2e+05,Blue shoe\n",
+}
+SAID = {
+    "zipped.zip": "decompressed (zip)",
+    "excel.csv": "1 row above the header ignored",
+    "spark.csv": "quotes are escaped by backslashes",
+    "case.csv": "1 id differs from another one in case alone, such as 'CASE-1' and 'case-1'",
+    "read_twice.csv": "2 texts such as 'CafÃ© crÃ¨me' look like UTF-8 that was read as Windows-1252",
+    "ansi.csv": "iconv -f WINDOWS-1252 -t UTF-8",
+    "python.jsonl": "this is a Python dict, not JSON: write json.dumps(row)",
+    "wrapped.jsonl": "each row is inside another object",
+    "float.csv": "item_id '1e+05' is in scientific notation, digits are lost; export the column as text",
+}
+REFUSED = {"ansi.csv", "python.jsonl", "wrapped.jsonl", "float.csv"}
+
+
+def test_ordinary_files_of_many_programs_are_read_as_meant_or_refused_with_a_remedy(recsys, workspace):
+    for name, content in ORDINARY.items():
+        (workspace.root / "landing/catalogue").mkdir(parents=True, exist_ok=True)
+        (workspace.root / "landing/catalogue" / name).write_bytes(content)
+    result = recsys("ingest", "--json", "--skip-code")
+    outcomes = json.loads(result.stdout)["outcomes"]
+    status = {outcome["key"].partition("/")[2]: outcome["status"] for outcome in outcomes}
+    assert status == {name: "refused" if name in REFUSED else "accepted" for name in ORDINARY}
+    told = {outcome["key"].partition("/")[2]: json.dumps(outcome, ensure_ascii=False) for outcome in outcomes}
+    assert {name: words for name, words in SAID.items() if words not in told[name]} == {}
+    rows = pa.concat_tables([part.rows(["item_id", "title", "tags"]) for part in all_parts(workspace.data)])
+    found = {row["item_id"]: row for row in rows.to_pylist()}
+    assert found["spark1"]["title"] == 'A 15" screen, wide' and found["api1"]["tags"] == ["Crime"]
+    assert {"zip2", "excel2", "comma2", "CASE-1", "case-1", "garbled1"} <= found.keys()

@@ -16,7 +16,15 @@ from recsys.catalogue.readers.rows import (
     RawRow,
     Reading,
 )
-from recsys.catalogue.readers.separators import NAMES, SEP_LINE, SEPARATORS, layout, names_key
+from recsys.catalogue.readers.separators import (
+    NAMES,
+    SEP_LINE,
+    SEPARATORS,
+    escapes_quotes,
+    layout,
+    names_key,
+    unescaped,
+)
 
 _LONE_CR = "\udc0d"
 """Stands for a CR inside a line, which the parser would take for its end; not UTF-8, so that no file can hold it."""
@@ -43,8 +51,8 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
         UnreadableFile: no usable header, or a record that does not end.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
-    separator, n_above = _layout(stream.peek(), reading)
-    lines = _TextLines(stream, file)
+    separator, n_above, has_escapes = _layout(stream.peek(), reading)
+    lines = _TextLines(stream, file, has_escapes=has_escapes)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     header: _Header | None = None
     n_empty = 0
@@ -80,10 +88,13 @@ def _sample(start: bytes) -> tuple[str | None, list[str]]:
     return (named[1], lines[1:]) if named else (None, lines)
 
 
-def _layout(start: bytes, reading: Reading) -> tuple[str, int]:
-    """The separator, and how many rows are above the header."""
+def _layout(start: bytes, reading: Reading) -> tuple[str, int, bool]:
+    """The separator, how many rows are above the header, and whether quotes are escaped by backslashes."""
     named, lines = _sample(start)
     found = layout(lines)
+    if has_escapes := escapes_quotes(lines, found.separator):
+        reading.notes.append("quotes are escaped by backslashes")
+        found = layout([unescaped(line) for line in lines])
     separator = named if named in SEPARATORS else found.separator
     if named:
         reading.notes.append("the line `sep=` was ignored, apart from the separator that it names")
@@ -91,14 +102,14 @@ def _layout(start: bytes, reading: Reading) -> tuple[str, int]:
         reading.notes.append(f"columns are separated by a {NAMES[separator]}")
     if found.n_above:
         reading.notes.append(f"{_counted(found.n_above, 'row')} above the header ignored")
-    return separator, found.n_above
+    return separator, found.n_above, has_escapes
 
 
 class _TextLines:
     """Lines of a file as text, with a count of bytes. Bytes that are not UTF-8 become lone surrogates, found later."""
 
-    def __init__(self, stream: io.BufferedReader, file: LandedFile) -> None:
-        self._stream, self._file = stream, file
+    def __init__(self, stream: io.BufferedReader, file: LandedFile, *, has_escapes: bool) -> None:
+        self._stream, self._file, self._has_escapes = stream, file, has_escapes
         self.consumed = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -118,7 +129,7 @@ class _TextLines:
         line = raw.removeprefix(BOM).decode(errors="surrogateescape")
         if "\r" in line.removesuffix("\r\n"):
             line = line.removesuffix("\r\n").replace("\r", _LONE_CR) + ("\n" if raw.endswith(b"\n") else "")
-        return line
+        return unescaped(line) if self._has_escapes else line
 
 
 def _broken(file: LandedFile, error: csv.Error, line: int) -> NoReturn:
@@ -127,7 +138,7 @@ def _broken(file: LandedFile, error: csv.Error, line: int) -> NoReturn:
     elif "field larger" in str(error):
         problem = f"a field is longer than {MAX_LINE_BYTES >> 20} MiB; is a quote left open?"
     else:
-        problem = f"{error}; inside a quoted field a quote is written twice"
+        problem = f'{error}; inside a quoted field a quote is written twice ("")'
     raise file.unreadable(problem, "write RFC 4180 CSV under another name and rename when done", line)
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _QUOTED = re.compile(rb'"[^"]*+"')
+_ZIP = b"PK\x03\x04"
+_BROKEN_ZIP = (*_BROKEN_ARCHIVE, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
+_ADDED = re.compile(r"(\A|/)(__MACOSX/|\.)")
+"""What macOS adds to an archive."""
+_DOCUMENT = re.compile(r"\[Content_Types\]\.xml|mimetype")
+_ENCRYPTED = 1
+_WRITE_AGAIN = "write it again under another name and rename when done"
 
 
 @contextmanager
@@ -110,6 +118,11 @@ _COMPRESSIONS: tuple[tuple[re.Pattern[bytes], str, Callable[[BinaryIO], Any]], .
 def _unpacked(source: BinaryIO, file: LandedFile, reading: Reading) -> Iterator[bytes]:
     start = source.read(8)
     source.seek(0)
+    if start.startswith(_ZIP) and (member := _only_member(source, file)):
+        reading.notes.append("decompressed (zip)")
+        reading.is_decoded = True
+        yield from _unzipped(source, member, file)
+        return
     packed = next((found for found in _COMPRESSIONS if found[0].match(start)), None)
     if packed is None:
         yield from iter(lambda: source.read(_BLOCK_BYTES), b"")
@@ -123,8 +136,33 @@ def _unpacked(source: BinaryIO, file: LandedFile, reading: Reading) -> Iterator[
     except _BROKEN_ARCHIVE as error:
         cut = isinstance(error, EOFError) or "runcated" in str(error)
         problem = "is cut off: the file is incomplete" if cut else f"is damaged ({type(error).__name__})"
-        remedy = "write it again under another name and rename when done"
-        raise file.unreadable(f"its {name} compression {problem}", remedy) from error
+        raise file.unreadable(f"its {name} compression {problem}", _WRITE_AGAIN) from error
+
+
+def _only_member(source: BinaryIO, file: LandedFile) -> str | None:
+    """Name of the only file in a zip archive; None for several files, and for formats that are zip archives inside."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [
+                one for one in archive.infolist() if not one.is_dir() and not _ADDED.search(one.filename)
+            ]
+    except _BROKEN_ZIP as error:
+        raise file.unreadable("its zip archive is damaged or cut off", _WRITE_AGAIN) from error
+    finally:
+        source.seek(0)
+    if len(members) != 1 or _DOCUMENT.fullmatch(members[0].filename):
+        return None
+    if members[0].flag_bits & _ENCRYPTED:
+        raise file.unreadable("its zip archive has a password", "land it without one")
+    return members[0].filename
+
+
+def _unzipped(source: BinaryIO, member: str, file: LandedFile) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(source) as archive, archive.open(member) as stream:
+            yield from iter(lambda: stream.read(_BLOCK_BYTES), b"")
+    except _BROKEN_ZIP as error:
+        raise file.unreadable(f"its zip archive is damaged ({type(error).__name__})", _WRITE_AGAIN) from error
 
 
 def _bounded(blocks: Iterator[bytes], file: LandedFile) -> Iterator[bytes]:

@@ -4,7 +4,9 @@ import re
 
 _AS_CSV = "export the sheet as CSV (UTF-8)"
 _AS_TABLE = "export the rows as JSON lines, CSV or parquet"
-_UNPACK = "unpack it and land the file inside; gzip, zstd, bzip2 and xz of a single file are read as they are"
+_UNPACK = (
+    "unpack it and land each file inside; gzip, zstd, bzip2, xz and zip of a single file are read as they are"
+)
 _FETCH = "land the file itself; this is what a download or checkout left in its place"
 
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (

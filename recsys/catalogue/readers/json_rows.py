@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -16,6 +17,8 @@ MAX_DEPTH = 64
 
 _BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{}\[\]]', re.DOTALL)
 _AROUND = b" \t\r\n\x1e"  # RFC 7464 puts a record separator before each text
+_COMMA_AT_END = re.compile(r'("(?:[^"\\]++|\\.)*+"?)|(?<![,:\[{]),(?=\s*[}\]])', re.DOTALL)
+_PYTHON = "this is a Python dict, not JSON: write json.dumps(row)"
 _SIDE_BY_SIDE = "holds several objects"
 _CUT_OFF = "the file is incomplete, perhaps still being written"
 _RENAME = "write under another name and rename when done"
@@ -44,6 +47,10 @@ def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> 
     second = next(rows, None)
     if first and not second and (table := _table_in_one(first.values)):
         raise file.unreadable(table, _AS_RECORDS)
+    if first and second and _is_wrapped(first.values) and _is_wrapped(second.values):
+        raise file.unreadable(
+            "each row is inside another object", "write the inner objects alone: jq -c '.[]'"
+        )
     line = 0
     for row in chain(filter(None, (first, second)), rows):
         line = max(row.line, line + 1)
@@ -173,15 +180,14 @@ def _is_deep(content: bytes) -> bool:
 def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "") -> RawRow:
     """One JSON text as a row; `offset` is where it begins in what `places_in` names."""
     try:
-        if _is_deep(content):
-            raise BadRow("not_json", f"nested too deep: more than {MAX_DEPTH} levels")
-        values = _DECODER.decode(content.decode().strip())
+        values = _decoded(content)
     except UnicodeDecodeError as error:
         problem = f"byte {offset + error.start} of {places_in} is not UTF-8"
         return RawRow(number, {}, BadRow("not_utf8", problem))
     except json.JSONDecodeError as error:
         reason = "nul_byte" if b"\0" in content else "not_json"
-        return RawRow(number, {}, BadRow(reason, f"{error.msg} at column {error.colno}"))
+        problem = _PYTHON if content.startswith(b"{'") else f"{error.msg} at column {error.colno}"
+        return RawRow(number, {}, BadRow(reason, problem))
     except BadRow as fault:
         return RawRow(number, {}, fault)
     except (ValueError, RecursionError) as error:
@@ -189,6 +195,22 @@ def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "")
     if not isinstance(values, dict):
         return RawRow(number, {}, BadRow("not_json", "the line is JSON, but no object {…}"))
     return RawRow(number, values)
+
+
+def _decoded(content: bytes) -> Any:  # noqa: ANN401  any JSON
+    """The value of a text; a comma before a closing bracket means nothing, as in lists of whole rows."""
+    if _is_deep(content):
+        raise BadRow("not_json", f"nested too deep: more than {MAX_DEPTH} levels")
+    text = content.decode().strip()
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        fewer = _COMMA_AT_END.sub(lambda found: found[1] or "", text)
+        if len(fewer) == len(text):
+            raise
+        with suppress(json.JSONDecodeError):
+            return _DECODER.decode(fewer)
+        raise
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -199,6 +221,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _is_wrapped(values: dict[str, Any]) -> bool:
+    return len(values) == 1 and isinstance(next(iter(values.values())), dict)
 
 
 def _table_in_one(values: dict[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 WIDE_TITLES = 1
 """So many rows above a header may be as wide as it, such as a title with a date and an author. More may be data."""
 _SAMPLE_ROWS = 50
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,36 @@ def layout(lines: Sequence[str]) -> Layout:
     tried = [(separator, *_from_header(_rows(lines, separator))) for separator in SEPARATORS]
     separator, rows, n_above = max(tried, key=lambda one: _fit(one[1]))
     return Layout(separator, tuple(rows[0]) if rows else (), n_above)
+
+
+def escapes_quotes(lines: Sequence[str], separator: str) -> bool:
+    """Whether quotes inside quoted fields stand after a backslash, as Spark and MySQL write them.
+
+    Args:
+        lines: whole lines from the beginning of the file.
+        separator: of its columns.
+
+    Returns:
+        True where the lines are no CSV by RFC 4180, and would be with the quotes written twice.
+    """
+    if not any('\\"' in line for line in lines):
+        return False
+    return not _parses(lines, separator) and _parses([unescaped(line) for line in lines], separator)
+
+
+def _parses(lines: Sequence[str], separator: str) -> bool:
+    """Whether the lines are CSV; the last record may be cut off."""
+    try:
+        for _ in csv.reader(lines, delimiter=separator, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return True
+
+
+def unescaped(line: str) -> str:
+    """A line whose quotes are escaped by backslashes, as RFC 4180 writes it."""
+    return _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", line)
 
 
 def names_key(header: Sequence[str]) -> bool:

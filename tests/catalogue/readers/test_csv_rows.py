@@ -79,6 +79,23 @@ def test_rows_as_wide_as_a_later_header_are_no_title_lines(rows_of):
     assert len(rows) == 2 * len(ROWS)  # one line less as a header, and the real header as a row
 
 
+def test_quotes_escaped_by_backslashes_are_read_where_the_file_is_no_csv_without(rows_of):
+    rows, notes = rows_of('item_id,title\ns1,"A 15\\" screen, wide"\ns2,"C:\\\\cups"\ns3,\\N\n', ".csv")
+    assert values(rows) == [
+        {"item_id": "s1", "title": 'A 15" screen, wide'},
+        {"item_id": "s2", "title": "C:\\cups"},
+        {"item_id": "s3", "title": "\\N"},
+    ]
+    assert notes == ["quotes are escaped by backslashes"]
+    rows, notes = rows_of('item_id,title\ns1,"C:\\cups\\"\ns2,15\\" wide\ns3,"a ""b"" c"\n', ".csv")
+    assert values(rows) == [
+        {"item_id": "s1", "title": "C:\\cups\\"},
+        {"item_id": "s2", "title": '15\\" wide'},
+        {"item_id": "s3", "title": 'a "b" c'},
+    ]
+    assert not notes
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_encodings_are_detected(rows_of, encoding):
     rows = [{"item_id": "s1", "title": "Ein grüner Becher 🍵"}]

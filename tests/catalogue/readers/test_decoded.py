@@ -61,12 +61,40 @@ def test_what_is_compressed_twice_is_refused(rows_of):
         rows_of(gzip.compress(gzip.compress(TEXT)))
 
 
-def workbook():
+def zipped(**members):
     sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr("[Content_Types].xml", "<Types/>")
-        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return sink.getvalue()
+
+
+def workbook():
+    return zipped(**{"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<workbook/>"})
+
+
+def test_the_only_file_in_a_zip_archive_is_read(rows_of):
+    rows, notes = rows_of(
+        zipped(**{"a/": "", "a/shop.jsonl": TEXT, "__MACOSX/a/._shop.jsonl": b"\0", ".DS_Store": b"\0"})
+    )
+    assert [values for _, values in rows] == ROWS and notes == ["decompressed (zip)"]
+    for two in (zipped(a=TEXT, b=TEXT), zipped(a=zipped(a=TEXT, b=TEXT))):
+        with pytest.raises(UnreadableFile, match="this is a zip archive"):
+            rows_of(two)
+
+
+def test_a_zip_archive_that_cannot_be_opened_is_refused_as_what_it_is(rows_of):
+    packed = zipped(a=TEXT)
+    with pytest.raises(UnreadableFile, match="its zip archive is damaged or cut off"):
+        rows_of(packed[:-30])
+    damaged = packed[:200] + bytes(100) + packed[300:]
+    with pytest.raises(UnreadableFile, match="its zip archive is damaged"):
+        rows_of(damaged)
+    place = packed.index(b"PK\x01\x02") + 8  # flags of the entry in the directory
+    with pytest.raises(UnreadableFile, match=r"has a password[\s\S]*remedy: land it without one"):
+        rows_of(packed[:place] + b"\1" + packed[place + 1 :])
+    with pytest.raises(BatchRefused, match="holds more than 2 MB once it is decoded"):
+        rows_of(zipped(a=b'{"item_id": "a"}\n' + b" " * 3 * 2**20), max_decoded_mb=2)
 
 
 @pytest.mark.parametrize(

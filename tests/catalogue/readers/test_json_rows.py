@@ -165,3 +165,19 @@ def test_any_list_of_objects_reads_as_its_objects(tmp_path_factory, rows):
     path.write_text("[" + ", ".join(json.dumps(row) for row in [{"item_id": "a"}, *rows]) + "]")
     reading = read(LandedFile(path, "batch.jsonl", ".jsonl", 10_000, 64))
     assert [row.values for row in reading.rows] == [{"item_id": "a"}, *rows]
+
+
+def test_a_comma_before_a_closing_bracket_means_nothing(rows_of):
+    text = '{"item_id": "a", "title": "x,}", "tags": ["b", ],}\n{"item_id": "c",\t}\n'
+    assert [row for _, row in rows_of(text)[0]] == [
+        {"item_id": "a", "title": "x,}", "tags": ["b"]},
+        {"item_id": "c"},
+    ]
+    assert rows_of('{"item_id": "a",,}\n{"item_id": "b"}\n')[0] == [(1, "not_json"), (2, {"item_id": "b"})]
+
+
+def test_rows_inside_another_object_and_python_dicts_are_named(rows_of, landed):
+    with pytest.raises(UnreadableFile, match=r"each row is inside another object[\s\S]*jq"):
+        rows_of('{"p": {"item_id": "a"}}\n{"p": {"item_id": "b"}}\n')
+    (row,) = read(landed("{'item_id': 'a'}\n")).rows
+    assert row.fault.detail == "this is a Python dict, not JSON: write json.dumps(row)"
