@@ -135,7 +135,9 @@ def with_head(dataset: Dataset, recipe: Recipe, settings: Settings) -> Dataset:
     """The dataset with the profiles of a head learned from it."""
     head = learn_head(dataset, recipe, settings.fusion.model_copy(update={"seed": SEED}))
     profiles_ID = head.profiles(dataset.texts, dataset.vectors_ID)
-    return replace(dataset, vectors_ID=profiles_ID, lexical_width=head.lexical_width)
+    return replace(
+        dataset, vectors_ID=profiles_ID, lexical_width=head.lexical_width, prior_weight=recipe.prior_weight
+    )
 
 
 def together_users(dataset: Dataset, light: Dataset, histories_UI: csr_array) -> NDArray[np.float32]:

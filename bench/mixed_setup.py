@@ -115,7 +115,7 @@ class Setup:
                 self.recipe,
                 self.fusion,
                 self.settings.first_light,
-                self.settings.users.ridge_lambda,
+                self.settings.users.untrained,
                 K,
                 MAX_USERS,
                 tail_rule(self.settings),
@@ -138,6 +138,7 @@ class Setup:
                 K,
                 MAX_USERS,
                 first_light=self.settings.first_light,
+                priors=self.settings.users.prior_weights,
             ),
         )
 
@@ -179,6 +180,7 @@ class Setup:
                 vectors_ID=kept["vectors_ID"],
                 ridge_lambda=float(kept["ridge_lambda"]),
                 lexical_width=int(kept["lexical_width"]),
+                prior_weight=self.recipe.prior_weight,
             )
 
     def _profiles(self, interactions: Interactions) -> dict[str, Any]:

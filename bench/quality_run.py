@@ -100,11 +100,21 @@ def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> d
     if head is None:
         raise ValueError(f"{len(warm_texts)} texts are too few for first light, or have no word")
     profiles_ID = head.profiles(task.texts, vectors_ID)
-    write_parquet(run, rank_cold(task, profiles_ID, params.users.ridge_lambda, TOP, head.lexical_width))
+    users = params.users
+    ranked = rank_cold(
+        task,
+        profiles_ID,
+        users.ridge_lambda,
+        TOP,
+        head.lexical_width,
+        prior_weight=users.prior_weight,
+    )
+    write_parquet(run, ranked)
     return {
         "width": head.dim,
         "lexical_share": head.kernel.lexical_share,
-        "ridge_lambda": params.users.ridge_lambda,
+        "ridge_lambda": users.ridge_lambda,
+        "prior_weight": users.prior_weight,
     }
 
 

@@ -135,7 +135,7 @@ def decision(setup: Setup, params: RankerParams, events: Events) -> dict[str, st
     settings = setup.settings
     choice = choose_learned_ranker(
         setup.dataset, setup.head, setup._folds[0], setup.recipe_with_weights, setup.fusion, params,
-        settings.first_light, settings.users.ridge_lambda, K, MAX_USERS, tail_rule(settings), events, console.print,
+        settings.first_light, settings.users.untrained, K, MAX_USERS, tail_rule(settings), events, console.print,
     )  # fmt: skip
     console.print(choice.reason)
     return {"decision": choice.reason}
@@ -167,7 +167,7 @@ def stacking_examples(setup: Setup, params: RankerParams, events: Events) -> Exa
     head, settings = find_head(held_out.dataset, recipe, setup.fusion), recipe.item_weights(setup.fusion)
     if head is None or settings is None:
         raise RuntimeError("validation chose no head or no item weights on ml100k_cold")
-    known: Dataset = profiled(held_out, head, recipe.lambda_of(head))
+    known: Dataset = profiled(held_out, head, recipe.lambda_of(head), recipe.prior_weight)
     weights = ItemWeights.learn(known, settings)
     return held_out_examples(held_out, setup.dataset, known, weights, params, MAX_USERS, events)
 

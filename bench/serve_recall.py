@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.serve_world import CACHE, World
-from recsys.profiles.users import Ridge
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.ranked import published_ranker
 from recsys.publishing.store import ReleaseStore
@@ -71,7 +70,7 @@ def make_queries(profiles: Profiles) -> Queries:
     rng = np.random.default_rng(SEED)
     manifest, searcher = profiles.manifest, profiles.searcher
     growth = published_ranker(manifest, profiles.files).growth(manifest.users.n_items)
-    ridge = Ridge(profiles.gram(), manifest.users.ridge_lambda * growth, manifest.model.lexical_width)
+    ridge = profiles.ridge(growth)
     users = profiles.histories.users
     sums = []
     for place in np.sort(rng.choice(len(users), min(N_QUERIES, len(users)), replace=False)):

@@ -69,7 +69,7 @@ def export(store: str, users: Sequence[str], key: str, folder: Path, expansion: 
         user: profiles.latest.item_ids.rows_of(profiles.histories.items_of(pseudonyms.of(user))).tolist()
         for user in users
     }
-    inverse = np.linalg.inv(profiles.gram() + release.ridge_lambda * np.eye(vectors.shape[1]))
+    inverse = profiles.ridge(1.0).weights(np.eye(vectors.shape[1]))
     (folder / "items.json").write_text(json.dumps([list(release.items), titles]))
     (folder / "histories.json").write_text(json.dumps(histories))
     np.savez(folder / "arrays.npz", vectors=vectors, inverse=inverse.astype(np.float32))

@@ -29,6 +29,8 @@ class Dataset:
     """Seed of everything random in learning."""
     lexical_width: int = 0
     """Number of leading dimensions that ridge regression leaves out, see `recsys.heads.reference`."""
+    prior_weight: float = 0.0
+    """Weight of their prior, see `recsys.profiles.prior`."""
     typical_weight: float = 0.0
     """Weight of the typical history for users with short histories, see `recsys.ranking.typical`."""
     weighting: Weighting = YES_OR_NO

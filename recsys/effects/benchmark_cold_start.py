@@ -119,10 +119,16 @@ class Learned:
     summary: ColdStart
 
     def rank(self, k: int, gram: NDArray[np.float64] | None = None) -> pa.Table:
-        """The best k cold items for every user, see `rank_cold`."""
-        weighting = self.summary.weighting
+        """The best k cold items for every user, see `rank_cold`; with another Gram matrix, without the prior."""
         return rank_cold(
-            self.task, self.profiles_ID, self.ridge_lambda, k, self.lexical_width, weighting, gram
+            self.task,
+            self.profiles_ID,
+            self.ridge_lambda,
+            k,
+            self.lexical_width,
+            self.summary.weighting,
+            gram,
+            self.summary.recipe.prior_weight if gram is None else 0.0,
         )
 
 
@@ -226,6 +232,7 @@ def _learn(
         chosen.finetune.max_validation_users,
         report_progress,
         first_light=chosen.first_light,
+        priors=chosen.users.prior_weights,
     )
     weighting = choose_weighting(
         dataset,

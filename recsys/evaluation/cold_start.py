@@ -16,6 +16,7 @@ from recsys.errors import UnreadableFile
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
+from recsys.profiles.prior import prior_among
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.tasks import rank
 from recsys.validation.folds import cold_folds, dates_of, times_of
@@ -132,6 +133,7 @@ def rank_cold(
     lexical_width: int = 0,
     weighting: Weighting = YES_OR_NO,
     gram: NDArray[np.float64] | None = None,
+    prior_weight: float = 0.0,
 ) -> pa.Table:
     """Rank the best k cold items for every user. Users without a history get the mean of all users.
 
@@ -143,12 +145,16 @@ def rank_cold(
         lexical_width: leading dimensions of the profiles that hold words.
         weighting: how much likes and dislikes count.
         gram: XᵀX of the users' ridge regression; None: X holds the warm items.
+        prior_weight: of the users' prior.
 
     Returns:
         user_id, item_id, rank (1 = best), by user and rank.
     """
     gram = gram_of(vectors_ID[task.warm]) if gram is None else gram
-    ridge = Ridge(gram, ridge_lambda, lexical_width)
+    prior_RD = prior_among(
+        task.users, task.interactions.matrix_UI, vectors_ID.__getitem__, prior_weight, lexical_width
+    )
+    ridge = Ridge(gram, ridge_lambda, lexical_width, prior_RD)
     b_UD = task.interactions.signals(weighting) @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)

@@ -79,6 +79,7 @@ def make_holdout(
     typical_weight: float = 0.0,
     views_of: Callable[[Sequence[str]], Views] = lambda _: NO_VIEWS,
     weighting: Weighting = YES_OR_NO,
+    prior_weight: float = 0.0,
 ) -> Holdout:
     """Join the split with texts and profiles, in the versions that the split chose.
 
@@ -93,6 +94,7 @@ def make_holdout(
         typical_weight: of its users, see `recsys.ranking.typical`.
         views_of: gives the views of items in the order of their ids.
         weighting: of its users.
+        prior_weight: of its users, see `recsys.profiles.prior`.
 
     Returns:
         The holdout.
@@ -123,6 +125,7 @@ def make_holdout(
         ridge_lambda=ridge_lambda,
         seed=seed,
         lexical_width=lexical_width,
+        prior_weight=prior_weight,
         typical_weight=typical_weight,
         views=views_of(item_ids),
         weighting=weighting,
@@ -149,6 +152,7 @@ def with_profiles(
     lexical_width: int = 0,
     typical_weight: float = 0.0,
     weighting: Weighting = YES_OR_NO,
+    prior_weight: float = 0.0,
 ) -> Holdout:
     """The same holdout with another model's profiles: users, candidates, texts and histories stay.
 
@@ -161,6 +165,7 @@ def with_profiles(
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users.
         weighting: of its users.
+        prior_weight: of its users, see `recsys.profiles.prior`.
 
     Returns:
         The holdout with its profiles.
@@ -172,7 +177,9 @@ def with_profiles(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
     vectors_ID = _vectors(split.items.take(places), segments)
-    return with_vectors(holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight, weighting)
+    return with_vectors(
+        holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight, weighting, prior_weight
+    )
 
 
 def with_vectors(
@@ -183,6 +190,7 @@ def with_vectors(
     lexical_width: int = 0,
     typical_weight: float = 0.0,
     weighting: Weighting = YES_OR_NO,
+    prior_weight: float = 0.0,
 ) -> Holdout:
     """The same holdout with another model's profiles, given as an array.
 
@@ -194,6 +202,7 @@ def with_vectors(
         lexical_width: leading dimensions of its profiles that hold words.
         typical_weight: of its users.
         weighting: of its users.
+        prior_weight: of its users, see `recsys.profiles.prior`.
 
     Returns:
         The holdout with its profiles.
@@ -205,6 +214,7 @@ def with_vectors(
         lexical_width=lexical_width,
         typical_weight=typical_weight,
         weighting=weighting,
+        prior_weight=prior_weight,
     )
     return replace(holdout, known=known, ranker=ranker)
 

@@ -22,6 +22,7 @@ from recsys.heads.recipe import Recipe
 from recsys.heads.smoothing import smoothed
 from recsys.heads.view_kernels import ViewKernel, add_views, evidence, fit_view
 from recsys.heads.words import share_of, words_projection, words_ratio
+from recsys.profiles.prior import prior_among
 from recsys.profiles.users import Ridge, gram_of
 
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, N texts, D directions.
@@ -115,10 +116,10 @@ def _words(
     words_MW = words_projection(surveyed.words_MV, params.apart_width - 1, params.seed)
     words_WW = words_of(dataset, surveyed, words_MW, warm)
     meaning_WD = profiles(coordinates(dataset, surveyed, learned, warm)[:, :width], stretch_D[:width])
-    ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda)
-    ratio = words_ratio(
-        csr_array(dataset.interactions.matrix_UI[:, warm]), words_WW, meaning_WD, ridge, params.seed
-    )
+    known_UW = csr_array(dataset.interactions.matrix_UI[:, warm])
+    prior_RD = prior_among(dataset.interactions.users, known_UW, meaning_WD.__getitem__, recipe.prior_weight)
+    ridge = Ridge(gram_of(meaning_WD), recipe.ridge_lambda, prior_RD=prior_RD)
+    ratio = words_ratio(known_UW, words_WW, meaning_WD, ridge, params.seed)
     if ratio == 0:
         return None
     return Words(words_MW, share_of(ratio * recipe.words_weight, recipe.ridge_lambda))

@@ -38,6 +38,8 @@ class Recipe:
     heads were tried, of warm, mixed and cold lists `by mlp` and `by item weights` too. Empty where there was no user to
     rank for."""
 
+    prior_weight: float = 0.0
+    """Weight of the users' prior, see `recsys.profiles.prior`; 0: plain ridge regression."""
     words_weight: float = 0.0
     """Weight of separate words, in standard deviations of the other scores; 0: no separate words."""
     field_terms: float = 0.0
@@ -72,8 +74,9 @@ class Recipe:
     @property
     def sentence(self) -> str:
         """The choice in a sentence."""
+        prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
         if self.first_light is not None:
-            return f"head of first light, λ = {self.ridge_lambda:g}"
+            return f"head of first light, λ = {self.ridge_lambda:g}{prior}"
         if self.lexical_share is None:
             return f"encoder alone, λ = {self.ridge_lambda:g}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
@@ -81,7 +84,7 @@ class Recipe:
         views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())
         by_field = " by field" if self.field_terms else ""
         kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
-        return f"{kernel}, {power}{apart}, λ = {self.ridge_lambda:g}"
+        return f"{kernel}, {power}{apart}, λ = {self.ridge_lambda:g}{prior}"
 
     @property
     def alone(self) -> float | None:

@@ -59,14 +59,15 @@ class UsersPart(BaseModel):
     """λ that validation chose; None: `users.ridge_lambda` of params.yaml holds."""
     weighting: Weighting | None = None
     """How much likes and dislikes count, as validation chose it. None, and not written: yes or no."""
+    prior_weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Weight of the prior that validation chose with λ. None, and not written: without one, or where there is no λ
+    either, `users.prior_weight` of params.yaml holds."""
 
     @model_serializer(mode="wrap")
-    def _without_weighting(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `weighting` out where it is None, which keeps the bytes of other models."""
+    def _without_unchosen(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is None, except for λ, which keeps the bytes of other models."""
         written: dict[str, Any] = plain(self)
-        if self.weighting is None:
-            written.pop("weighting", None)
-        return written
+        return {name: one for name, one in written.items() if name == "ridge_lambda" or one is not None}
 
 
 class SearchPart(BaseModel):
@@ -143,6 +144,7 @@ class ModelReference(BaseModel):
         ranker: RankerPart | None = None,
         search: SearchPart | None = None,
         weighting: Weighting | None = None,
+        prior_weight: float | None = None,
     ) -> "ModelReference":
         """Make a model of parts. A model that is only an encoder has the encoder's hash.
 
@@ -153,13 +155,15 @@ class ModelReference(BaseModel):
             ranker: orders lists; None: the inner product.
             search: weights that validation chose; None: those in params.yaml.
             weighting: how much likes and dislikes count; None: yes or no.
+            prior_weight: of users, chosen with λ; None: none was chosen.
 
         Returns:
             The model, without a registry entry.
         """
         if weighting is not None and weighting.is_yes_or_no:
             weighting = None
-        ranker, users = ranker or RankerPart(), UsersPart(ridge_lambda=ridge_lambda, weighting=weighting)
+        ranker = ranker or RankerPart()
+        users = UsersPart(ridge_lambda=ridge_lambda, weighting=weighting, prior_weight=prior_weight)
         named = _hash_of(encoder, head, users, ranker, search)
         return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker, search=search)
 
@@ -187,7 +191,13 @@ class ModelReference(BaseModel):
         """The same parts with other weights of search. The result has another hash, and no registry entry."""
         users = self.users
         return ModelReference.of(
-            self.encoder, self.head, users.ridge_lambda, self.ranker, search, users.weighting
+            self.encoder,
+            self.head,
+            users.ridge_lambda,
+            self.ranker,
+            search,
+            users.weighting,
+            users.prior_weight,
         )
 
     @property
@@ -299,4 +309,6 @@ def _hash_of(
         hashes.append(search.model_dump(exclude_none=True))
     if users.weighting is not None:
         hashes.append({"weighting": users.weighting.model_dump()})
+    if users.prior_weight is not None:
+        hashes.append({"prior_weight": users.prior_weight})
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

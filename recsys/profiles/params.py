@@ -59,6 +59,11 @@ class UsersParams(BaseModel):
     """λ of ridge users, in units of squared profile length, for models without a λ of their own."""
     lambda_factors: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     """Factors on ridge_lambda that validation tries for a head. The chosen λ is stored in the model."""
+    prior_weight: float = Field(ge=0, le=100)
+    """Weight of the prior of ridge users (`recsys/profiles/prior.py`), for models without a λ of their own: how much
+    what is liked together says about the tastes of all users. 0: nothing, and nothing is stored."""
+    prior_weights: tuple[Annotated[float, Field(ge=0, le=100)], ...] = Field(min_length=1)
+    """Weights that validation tries for a head, with every λ. The chosen one is stored in the model."""
     site: SiteName | None
     """Name of this workspace among sites that share a catalogue but no users; `recsys gram export` needs it."""
     sites: tuple[str, ...]
@@ -70,6 +75,23 @@ class UsersParams(BaseModel):
         """Every λ to try."""
         return tuple(self.ridge_lambda * factor for factor in self.lambda_factors)
 
+    @property
+    def untrained(self) -> tuple[float, float]:
+        """λ and prior of users before anything is trained."""
+        return self.ridge_lambda, self.prior_weight
+
     def lambda_or(self, chosen: float | None) -> float:
         """The λ of a model; `ridge_lambda` where it has none."""
         return self.ridge_lambda if chosen is None else chosen
+
+    def prior_or(self, chosen_lambda: float | None, chosen: float | None) -> float:
+        """The weight of the prior of a model; `prior_weight` where it has no λ either.
+
+        Args:
+            chosen_lambda: λ of the model; None: it has none.
+            chosen: weight of the model; None: a model with a λ was chosen without a prior.
+
+        Returns:
+            The weight.
+        """
+        return self.prior_weight if chosen_lambda is None else chosen or 0.0

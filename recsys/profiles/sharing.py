@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from recsys.profiles.item_likes import SCHEMA, ItemLikes, Site, merged
 from recsys.profiles.like_counts import LikeCounts
-from recsys.profiles.params import PrivacyParams
+from recsys.profiles.params import PrivacyParams, UsersParams
 from recsys.profiles.privacy import noise_scale, noisy_sums
 from recsys.profiles.users import Histories
 from recsys.profiles.users_summary import Guarantee
@@ -49,6 +49,8 @@ class Sharing:
     """Likes of other sites."""
     secret: bytes = b""
     """Key of the noise and of digests, see `recsys/profiles/privacy.py`; needed for both."""
+    users: UsersParams | None = None
+    """Section `users`, which has the weight of the prior of models without a λ; None: they have no prior."""
 
     @property
     def key(self) -> str:
@@ -62,6 +64,15 @@ class Sharing:
         if self.privacy.epsilon is not None:
             plain.append(hashlib.sha256(self.secret).hexdigest()[:16])
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+    def prior_weight(self, chosen_lambda: float | None, chosen: float | None) -> float:
+        """The weight of the prior in releases of a model, see `UsersParams.prior_or`.
+
+        With noise it is 0: the prior is made of what single users like together, and has no noise.
+        """
+        if self.users is None or self.privacy.epsilon is not None:
+            return 0.0
+        return self.users.prior_or(chosen_lambda, chosen)
 
     def of(
         self,

@@ -33,7 +33,7 @@ def sharing_of(at: Artifacts, users: UsersParams, privacy: PrivacyParams) -> Sha
     secret = b""
     if others or privacy.epsilon is not None:
         secret = noise_secret(at)
-    return Sharing(privacy, users.site or ALONE, merged(others) if others else None, secret)
+    return Sharing(privacy, users.site or ALONE, merged(others) if others else None, secret, users)
 
 
 def noise_secret(at: Artifacts) -> bytes:

@@ -1,8 +1,8 @@
 """User profiles in the space of the items, by ridge regression with one Gram matrix; and histories, one per part.
 
-w = (XᵀX + λI)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items with likes,
+w = (XᵀX + λΣ⁻¹)⁻¹ b with b = Σ x over the distinct items that the user likes. X holds the profiles of items with likes,
 never of items that nobody could have clicked yet. b is computed from the history on demand, so a changed text rewrites
-no user.
+no user. Σ is the prior of all users, I where there is none (`recsys/profiles/prior.py`).
 
 Where the leading dimensions of profiles hold words, a user is the plain sum there, w = b / λ, and ridge regression uses
 the other dimensions only. Over both it would remove from the words what the other dimensions explain, and what all
@@ -79,12 +79,19 @@ class Ridge:
     """λ > 0, in units of squared profile length."""
     lexical_width: int = 0
     """Number of leading dimensions that it leaves out, see `recsys.heads.reference.HeadReference.lexical_width`."""
+    prior_RD: NDArray[np.float32] | None = None
+    """Rows of the prior, orthogonal to each other: Σ = I + rowsᵀ rows, see `recsys.profiles.prior`. None: Σ = I."""
 
     @cached_property
     def _factor(self) -> NDArray[np.floating]:
         metric_DD = self.gram.copy()
         metric_DD[: self.lexical_width] = metric_DD[:, : self.lexical_width] = 0
-        factor_DD = np.linalg.cholesky(metric_DD + self.ridge_lambda * np.eye(len(metric_DD)))
+        metric_DD += self.ridge_lambda * np.eye(len(metric_DD))
+        if self.prior_RD is not None:  # Σ⁻¹ = I - Σ r rᵀ / (1 + |r|²) over the rows
+            rows_RD = self.prior_RD.astype(np.float64)
+            rows_RD /= np.sqrt(1 + (rows_RD**2).sum(axis=1, keepdims=True))
+            metric_DD -= self.ridge_lambda * (rows_RD.T @ rows_RD)
+        factor_DD = np.linalg.cholesky(metric_DD)
         return np.asfortranarray(factor_DD)  # LAPACK would copy it for every user
 
     @cached_property
@@ -123,7 +130,7 @@ class Ridge:
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
 
     def deviations(self, vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
-        """How uncertain the scores of items are: √(xᵀ (XᵀX + λI)⁻¹ x), the same for all users.
+        """How uncertain the scores of items are: √(xᵀ (XᵀX + λΣ⁻¹)⁻¹ x), the same for all users.
 
         Times σ this is the standard deviation of w · x, where the users' profiles are read as the means of a Bayesian
         linear regression whose targets have the standard deviation σ.

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 
+PRIOR = "prior.npy"
+
 
 class Guarantee(BaseModel):
     """What a publication of the shared statistics tells of a user at most, see `recsys/profiles/privacy.py`."""
@@ -19,6 +21,18 @@ class Guarantee(BaseModel):
     delta: float = Field(gt=0, lt=1)
     statistics: str = Field(pattern=r"\A[0-9a-f]{16}\z")
     """Names the noisy sums: published again they cost nothing more."""
+
+
+class PriorSummary(BaseModel):
+    """prior.npy beside users.json, see `recsys/profiles/prior.py`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(gt=0, allow_inf_nan=False)
+    n_rows: int = Field(ge=1)
+    sha256: str = Field(pattern=r"\A[0-9a-f]{64}\z")
+    made_of: str
+    """Key of everything that it was made of: where it has not changed, the file is still right."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +52,16 @@ class UsersSummary:
     """Key of the segments and history files that it was made of, see `users_key`."""
     guarantee: Guarantee | None = None
     """Of the noise in n_users, n_items and the matrix; None, and not written, without noise."""
+    prior: PriorSummary | None = None
+    """Of the users' prior; None, and not written, where there is none."""
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
-        plain = {name: value for name, value in vars(self).items() if name != "guarantee"}
-        if self.guarantee is not None:
-            plain["guarantee"] = self.guarantee.model_dump()
+        plain = {
+            name: value.model_dump() if isinstance(value, BaseModel) else value
+            for name, value in vars(self).items()
+            if value is not None
+        }
         write_whole(path, (json.dumps(plain, indent=2) + "\n").encode())
 
     @classmethod
@@ -66,4 +84,6 @@ class UsersSummary:
             plain["profiles_hash"] = plain.pop("encoder_hash")
         if "guarantee" in plain:
             plain["guarantee"] = Guarantee(**plain["guarantee"])
+        if "prior" in plain:
+            plain["prior"] = PriorSummary(**plain["prior"])
         return cls(**plain)

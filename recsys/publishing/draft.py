@@ -28,6 +28,7 @@ from recsys.publishing.release import (
     PRIVATE,
     RELATED,
     WEIGHTED,
+    WITH_PRIOR,
     File,
     Manifest,
     Preprocessing,
@@ -138,8 +139,10 @@ def _format(
     view_parts: Collection[str],
     users: ReleasedUsers,
     segments: Sequence[ReleasedSegment],
-) -> Literal[7, 8, 9, 10, 11, 12, 13, 14]:
+) -> Literal[7, 8, 9, 10, 11, 12, 13, 14, 15]:
     """The oldest format that can hold all of it."""
+    if users.prior is not None:
+        return WITH_PRIOR
     if has_compact(segments):
         return COMPACT
     if users.privacy is not None:

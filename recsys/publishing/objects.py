@@ -20,7 +20,7 @@ from recsys.profiles.facts import ItemFacts
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.shares import ItemShares
-from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, load_histories
+from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, Ridge, load_histories
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.publishing.verified import VerifiedFiles
@@ -243,6 +243,30 @@ class Profiles:
             if not np.isfinite(gram.astype(np.float64)).all():
                 raise ValueError("holds a number that is not finite")
         return gram.astype(np.float64, copy=False)
+
+    def prior(self) -> NDArray[np.float32] | None:
+        """Rows of the users' prior, [r, d]; None where there is none."""
+        released, dim = self.manifest.users.prior, self.manifest.model.dim
+        if released is None:
+            return None
+        path = self.files.path(released.file)
+        with self._reading(released.file):
+            rows_RD = read_array(path, (released.n_rows, dim), "float32").astype(np.float32, copy=False)
+            if not np.isfinite(rows_RD).all():
+                raise ValueError("holds a number that is not finite")
+        return rows_RD
+
+    def ridge(self, growth: float) -> Ridge:
+        """The users' ridge regression.
+
+        Args:
+            growth: factor on λ, see `Ranker.growth`.
+
+        Returns:
+            What makes profiles of sums of item profiles.
+        """
+        users, first = self.manifest.users, self.manifest.model.lexical_width
+        return Ridge(self.gram(), users.ridge_lambda * growth, first, self.prior())
 
     def _indexed(self, position: int) -> IndexedSegment:
         released = self.manifest.segments[position]

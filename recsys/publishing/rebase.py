@@ -1,7 +1,6 @@
 """Rebase a draft: add this workspace's changes since its last publication to the release that won the race."""
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +10,26 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
+from recsys.profiles.histories_by_user import IN_MEMORY
 from recsys.profiles.like_counts import LikeCounts
+from recsys.profiles.shared_prior import content_of, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users import gram_of
+from recsys.profiles.users_summary import PRIOR
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import (
     COMPACT,
     RELATED,
     WEIGHTED,
+    WITH_PRIOR,
     File,
     Manifest,
     Provenance,
+    ReleasedPrior,
     ReleasedUsers,
     has_compact,
 )
@@ -109,11 +114,13 @@ def rebase(
     draft = draft.model_copy(update={"provenance": _provenance(draft, theirs)})
     if _holds(draft, ours.manifest):
         return Draft(draft, ours.sources)
-    if _holds(draft, theirs) and not sharing.key and theirs.users.privacy is None:
+    is_exact = not sharing.key and theirs.users.privacy is None
+    if _holds(draft, theirs) and is_exact and not (theirs.users.prior or ours.manifest.users.prior):
         users = theirs.users.model_copy(update={"ridge_lambda": ours.manifest.users.ridge_lambda})
         return Draft(draft.model_copy(update={"users": users}), ours.sources)
-    users, gram = _users(draft, theirs, files, sharing)
-    return Draft(draft.model_copy(update={"users": users}), {**ours.sources, users.gram.sha256: gram})
+    users, sources = _users(draft, theirs, files, sharing)
+    kind = WITH_PRIOR if users.prior else draft.format
+    return Draft(draft.model_copy(update={"users": users, "format": kind}), {**ours.sources, **sources})
 
 
 def _one_key(ours: Manifest, theirs: Manifest) -> str | None:
@@ -231,29 +238,48 @@ def _provenance(draft: Manifest, theirs: Manifest) -> Provenance:
 
 def _users(
     draft: Manifest, theirs: Manifest, files: ObjectFiles, sharing: Sharing
-) -> tuple[ReleasedUsers, Path]:
+) -> tuple[ReleasedUsers, dict[str, Path]]:
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     item_ids = profiles.latest.item_ids.column
-    histories = profiles.histories
+    histories, model = profiles.histories, draft.model
     shared = sharing.of(LikeCounts.of(histories), lambda: histories, item_ids, landed_at(draft))
     has_interactions = pc.is_in(item_ids, value_set=shared.items)
     rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
-    buffer = io.BytesIO()
-    np.save(buffer, gram_of(vectors))
-    content = buffer.getvalue()
-    digest = hashlib.sha256(content).hexdigest()
-    path = files.cache / "objects" / digest
-    write_whole(path, content)
+    gram, sources = _kept("gram.npy", gram_of(vectors), files)
+    weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
+    vectors_of = profiles.searcher.vectors_of
+    rows_RD = prior_of(
+        profiles.history_paths,
+        IN_MEMORY,
+        profiles.latest.item_ids,
+        vectors_of,
+        weight,
+        model.lexical_width,
+    )
+    prior = None
+    if rows_RD is not None:
+        file, more = _kept(PRIOR, rows_RD, files)
+        prior, sources = ReleasedPrior(file=file, n_rows=len(rows_RD)), sources | more
     users = ReleasedUsers(
-        gram=File(name="gram.npy", size=len(content), sha256=digest),
+        gram=gram,
+        prior=prior,
         ridge_lambda=draft.users.ridge_lambda,
         n_users=shared.n_users,
         n_items=len(rows),
         privacy=ReleasedPrivacy.after(shared.guarantee, theirs.users.privacy),
     )
-    return users, path
+    return users, sources
+
+
+def _kept(name: str, array: NDArray[np.floating], files: ObjectFiles) -> tuple[File, dict[str, Path]]:
+    """Write an array among the objects; return its file, and where its content lies."""
+    content = content_of(array)
+    digest = hashlib.sha256(content).hexdigest()
+    path = files.cache / "objects" / digest
+    write_whole(path, content)
+    return File(name=name, size=len(content), sha256=digest), {digest: path}
 
 
 def landed_at(manifest: Manifest) -> list[datetime]:

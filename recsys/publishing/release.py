@@ -40,6 +40,8 @@ PRIVATE: Literal[13] = 13
 COMPACT: Literal[14] = 14
 """First format that may search a segment by a graph over rotated 4-bit copies; a release has it where one is so
 searched."""
+WITH_PRIOR: Literal[15] = 15
+"""First format whose users may have a prior; a release has it where they do."""
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -108,6 +110,15 @@ class ReleasedHistory(Frozen):
     file: File
 
 
+class ReleasedPrior(Frozen):
+    """The prior of ridge users, see `recsys/profiles/prior.py`."""
+
+    file: File
+    """float32 [r, d], the rows with their weight."""
+    n_rows: Annotated[int, Field(ge=1)]
+    """r."""
+
+
 class ReleasedUsers(Frozen):
     """What is the same for all users."""
 
@@ -117,8 +128,10 @@ class ReleasedUsers(Frozen):
     n_users: Count
     n_items: Count
     """Live items that have an interaction."""
+    prior: ReleasedPrior | None = None
+    """What tastes have in common; None, and not written, where there is no prior."""
     privacy: ReleasedPrivacy | None = None
-    """Of the three above; None, and not written, where they have no noise."""
+    """Of gram, n_users and n_items; None, and not written, where they have no noise."""
 
 
 class ReleasedSearch(Frozen):
@@ -188,7 +201,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -237,7 +250,7 @@ class Manifest(Frozen):
             (plain, ("search", "search_width", "pseudonym_key_check")),
             *((segment, ("details", "terms", "facts")) for segment in plain["segments"]),
             *([(plain["search"], ("typical_weight", "temperature"))] if plain["search"] else []),
-            (plain["users"], ("privacy",)),
+            (plain["users"], ("privacy", "prior")),
         ):
             for name in names:
                 if holder[name] is None:
@@ -274,7 +287,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", COMPACT)
+        refuse_newer(plain, f"release {release}", WITH_PRIOR)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
@@ -300,7 +313,7 @@ class Manifest(Frozen):
         found = [file for segment in self.segments for file in _files_of(segment)]
         found += [history.file for history in self.histories]
         found += [File(**file.model_dump()) for file in self.model.files]
-        return (*found, self.users.gram)
+        return (*found, self.users.gram, *([self.users.prior.file] if self.users.prior else []))
 
     @property
     def parts(self) -> frozenset[str]:

@@ -21,11 +21,18 @@ from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.users import history_key, users_key
-from recsys.profiles.users_summary import UsersSummary
+from recsys.profiles.users_summary import PRIOR, PriorSummary, UsersSummary
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
 from recsys.publishing.params import PublishParams
-from recsys.publishing.release import Manifest, ReleasedHistory, ReleasedSegment, ReleasedUsers, SegmentIndex
+from recsys.publishing.release import (
+    Manifest,
+    ReleasedHistory,
+    ReleasedPrior,
+    ReleasedSegment,
+    ReleasedUsers,
+    SegmentIndex,
+)
 from recsys.publishing.spent import ReleasedPrivacy
 
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
@@ -202,7 +209,7 @@ def released_users(
     sharing: Sharing,
     head: Manifest | None,
 ) -> ReleasedUsers:
-    """Collect what all users share: the Gram matrix, λ and counts.
+    """Collect what all users share: the Gram matrix, the prior, λ and counts.
 
     Args:
         at: the workspace.
@@ -230,11 +237,22 @@ def released_users(
         raise ReleaseError("users and profiles are of different runs", remedy="dvc repro users")
     return ReleasedUsers(
         gram=gram,
+        prior=_prior(at, hasher, summary.prior),
         ridge_lambda=summary.ridge_lambda,
         n_users=summary.n_users,
         n_items=summary.n_items,
         privacy=ReleasedPrivacy.after(summary.guarantee, head.users.privacy if head else None),
     )
+
+
+def _prior(at: Artifacts, hasher: Hasher, summary: PriorSummary | None) -> ReleasedPrior | None:
+    """The prior that stage `users` wrote; None where users have none."""
+    if summary is None:
+        return None
+    file = hasher.hashed(at.users / PRIOR)
+    if file.sha256 != summary.sha256:
+        raise ReleaseError(f"{at.users / PRIOR} is of another run", remedy="dvc repro users")
+    return ReleasedPrior(file=file, n_rows=summary.n_rows)
 
 
 def landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.profiles.prior import prior_among
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.typical import Typical, typical_share
@@ -55,6 +56,21 @@ class RidgeUsers:
         return csr_array(known_UI + added_UI)
 
 
+def ridge_of(dataset: Dataset, growth: float = 1.0) -> Ridge:
+    """Learn what all users share from their likes, as stage `users` does.
+
+    Args:
+        dataset: profiles, likes, λ and the weight of the prior.
+        growth: factor on λ, see `Ranker.growth`.
+
+    Returns:
+        Ridge regression with the Gram matrix of the warm items.
+    """
+    known, vectors_ID, first = dataset.interactions, dataset.vectors_ID, dataset.lexical_width
+    prior_RD = prior_among(known.users, known.matrix_UI, vectors_ID.__getitem__, dataset.prior_weight, first)
+    return Ridge(gram_of(vectors_ID[dataset.warm]), dataset.ridge_lambda * growth, first, prior_RD)
+
+
 def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     """Learn ridge users. The Gram matrix holds warm items only: nobody could have interacted with the others.
 
@@ -66,7 +82,7 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
         The users.
     """
     warm = dataset.warm
-    ridge = Ridge(gram_of(dataset.vectors_ID[warm]), dataset.ridge_lambda * growth, dataset.lexical_width)
+    ridge = ridge_of(dataset, growth)
     histories_UI, weight = dataset.interactions.matrix_UI, dataset.typical_weight
     typical = Typical.of(dataset.interactions.n_users_I) if weight else None
     weighting = dataset.weighting

@@ -7,7 +7,7 @@ So profiles alone order the items that were cold at training. A list may hold bo
 learns, bring them to one scale. B is sparse. Items are identified by a digest of their id, so an item keeps its weights
 when its text is edited.
 
-f and B were learned for w_u = (XᵀX + λI)⁻¹ b with `n_items` rows in X. With g times as many rows, g (XᵀX + gλI)⁻¹ b
+f and B were learned for w_u = (XᵀX + λΣ⁻¹)⁻¹ b with `n_items` rows in X. With g times as many rows, g (XᵀX + gλΣ⁻¹)⁻¹ b
 keeps the scale, see `ItemWeights.growth`.
 """
 

@@ -1,6 +1,6 @@
 """Learn item weights: EASE, pulled towards the scores of ridge users over profiles.
 
-A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λI)⁻¹ Xᵀ. Had j been left out of the
+A ridge user scores item j by h K[:, j], with h the history and K = X (XᵀX + λΣ⁻¹)⁻¹ Xᵀ. Had j been left out of the
 regression, its score would be 1 / (1 - K[j, j]) times that. So the prior is B₀ = K / (1 - diag K) off the diagonal: the
 profile scores, with every warm item scored as though it were cold. EASE's weights W are pulled towards s B₀ (see
 `ease.py`), with s by least squares. They add W - s K to the ridge scores; divided by s, this leaves the scores of cold
@@ -8,7 +8,7 @@ items unchanged. Two numbers bring all items into one list: a lift for cold item
 which is the share of the warm items with the most users: d_j = head_factor there, and 1 elsewhere:
 
     known item:  d_j (s h K + h (W - s K)) / (s · lift),  so f_j = d_j / lift, B = (W - s K) d_j / (s · lift)
-    any other:   h X (XᵀX + λI)⁻¹ x
+    any other:   h X (XᵀX + λΣ⁻¹)⁻¹ x
 
 Lists by expected likes alone leave the tail few places. One factor for the whole head keeps the order within head and
 tail, so the tail gets its places back for the least loss of the whole list.
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from recsys.dataset.dataset import Dataset
-from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.dot import ridge_of
 from recsys.ranking.ease import ease_weights, prior_scale
 from recsys.ranking.item_weights import ItemWeights, digests
 
@@ -113,10 +113,8 @@ def co_occurrence(dataset: Dataset, max_items: int, head_share: float) -> CoOccu
     n_users_T = np.asarray(histories_UT.sum(axis=0)).ravel()
     inside = np.sort(np.argsort(-n_users_T, kind="stable")[:max_items])
     histories_US = csr_array(histories_UT[:, inside])
-    profiles_WD = dataset.vectors_ID[warm]
-    profiles_SD = profiles_WD[order[inside]].astype(np.float64)
-    ridge = Ridge(gram_of(profiles_WD), dataset.ridge_lambda, dataset.lexical_width)
-    weights_SD = ridge.weights(profiles_SD).astype(np.float64)
+    profiles_SD = dataset.vectors_ID[warm[order[inside]]].astype(np.float64)
+    weights_SD = ridge_of(dataset).weights(profiles_SD).astype(np.float64)
     words, others = slice(dataset.lexical_width), slice(dataset.lexical_width, None)
     words_SS, ridge_SS = (weights_SD[:, part] @ profiles_SD[:, part].T for part in (words, others))
     prior_SS = words_SS + ridge_SS / (1 - np.diag(ridge_SS))

@@ -1,6 +1,6 @@
 """What is known of a user, and the profile that it gives.
 
-A user is w = (XᵀX + λI)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
+A user is w = (XᵀX + λΣ⁻¹)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
 words about the user, plus a share of what a typical user likes where little is known (`recsys/ranking/typical.py`).
 Where the model has a weighting, each x counts by how strong the like is, and dislikes count below 0
 (`recsys/catalogue/weighting.py`). `recsys/profiles/users.py` has the metric.
@@ -76,10 +76,7 @@ class UserProfiles:
     @cached_property
     def ridge(self) -> Ridge:
         """Ridge regression of the release; with a ranker that grows, λ grows with the items that have interactions."""
-        manifest = self._profiles.manifest
-        return Ridge(
-            self._profiles.gram(), manifest.users.ridge_lambda * self._growth, manifest.model.lexical_width
-        )
+        return self._profiles.ridge(self._growth)
 
     def taste_of(
         self, pseudonym: str, feedback: Sequence[Event] = (), rules: FeedbackParams | None = None

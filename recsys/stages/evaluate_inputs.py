@@ -74,6 +74,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         _typical_weight(champion, settings),
         partial(views_at, at.features),
         champion.weighting,
+        _prior_weight(champion, settings),
     )
     return with_traits(holdout, at)
 
@@ -108,6 +109,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         challenger.lexical_width,
         _typical_weight(challenger, settings),
         challenger.weighting,
+        _prior_weight(challenger, settings),
     )
     return with_traits(challenged, at)
 
@@ -184,6 +186,7 @@ def load_sibling(
         model.lexical_width,
         _typical_weight(model, settings),
         model.weighting,
+        _prior_weight(model, settings),
     )
     return with_traits(profiled, at)
 
@@ -228,6 +231,11 @@ def _typical_weight(model: ModelReference, settings: Settings) -> float:
     """The weight that releases of the model have: the one that validation chose, or that of params.yaml."""
     chosen = model.search.typical_weight if model.search else None
     return settings.search.typical_weight if chosen is None else chosen
+
+
+def _prior_weight(model: ModelReference, settings: Settings) -> float:
+    """The weight of the users' prior that releases of the model have."""
+    return settings.users.prior_or(model.users.ridge_lambda, model.users.prior_weight)
 
 
 def _ranker(model: ModelReference, at: Artifacts) -> Ranker:

@@ -1,8 +1,10 @@
-"""Stage `users`: who likes what, one file per part, and the Gram matrix of the items that somebody likes."""
+"""Stage `users`: who likes what, one file per part, and what all users share.
+
+That is the Gram matrix of the items that somebody likes, and the prior: what tastes have in common.
+"""
 
 import hashlib
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.items import Latest, Segment, latest, list_segments
 from recsys.profiles.like_counts import LikeCounts, count_likes
+from recsys.profiles.shared_prior import content_of, prior_key, prior_of
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users import history_key, load_histories, users_key, write_histories
-from recsys.profiles.users_summary import UsersSummary
+from recsys.profiles.users_summary import PRIOR, PriorSummary, UsersSummary
 from recsys.settings import Settings
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 from recsys.storage.strays import remove_strays
@@ -32,7 +35,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
     Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
-    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json; at.var, at.like_counts,
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json, and prior.npy where there is a prior
+             (it stays where neither likes nor the profiles of liked items have changed); at.var, at.like_counts,
              at.histories_by_user: what the matrix sums and what users like, so that the next run only adds and takes
              away (it is exact: the bytes are those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run; errors of `sharing_of` with noise or other sites
@@ -58,20 +62,59 @@ def run(settings: Settings, at: Artifacts) -> None:
     before = GramState.load(state_path)
     state = bring_up_to_date(before, *_rows_of(segments, profiled, shared.items), model.dim)
     state.save(state_path)
-    buffer = io.BytesIO()
-    np.save(buffer, state.gram)
-    gram = buffer.getvalue()
+    gram = content_of(state.gram)
     write_whole(at.users / "gram.npy", gram)
+    gram_sha256 = hashlib.sha256(gram).hexdigest()
+    weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
+    prior = _prior(at, files, by_user, segments, profiled, model, weight, gram_sha256) if weight else None
+    if prior is None:
+        (at.users / PRIOR).unlink(missing_ok=True)
     UsersSummary(
         ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
         n_users=shared.n_users,
         n_items=state.n_rows,
         n_pairs=likes.n_pairs,
         profiles_hash=model.profiles_hash,
-        gram_sha256=hashlib.sha256(gram).hexdigest(),
+        gram_sha256=gram_sha256,
         made_of=users_key((segment.name for segment in segments), (path.name for path in files), sharing.key),
         guarantee=shared.guarantee,
+        prior=prior,
     ).save(at.users / "users.json")
+
+
+def _prior(
+    at: Artifacts,
+    files: Sequence[Path],
+    by_user: HistoriesByUser,
+    segments: Sequence[Segment],
+    profiled: Latest,
+    model: ModelReference,
+    weight: float,
+    gram_sha256: str,
+) -> PriorSummary | None:
+    """Write the prior, unless it is there; None where users have too little in common."""
+    made_of = prior_key((file.name for file in files), gram_sha256, model.profiles_hash, weight)
+    path, summary = at.users / PRIOR, at.users / "users.json"
+    before = UsersSummary.load(summary).prior if summary.is_file() else None
+    is_there = before is not None and before.made_of == made_of and path.is_file()
+    if before and is_there and hashlib.sha256(path.read_bytes()).hexdigest() == before.sha256:
+        return before
+
+    def vectors_of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = np.empty((len(rows), model.dim), np.float32)
+        for position, segment in enumerate(segments):
+            here = profiled.segment_of_item[rows] == position
+            if here.any():
+                found[here] = segment.vectors()[profiled.row_of_item[rows[here]]]
+        return found
+
+    rows_RD = prior_of(files, by_user, profiled.item_ids, vectors_of, weight, model.lexical_width)
+    if rows_RD is None:
+        return None
+    content = content_of(rows_RD)
+    write_whole(path, content)
+    digest = hashlib.sha256(content).hexdigest()
+    return PriorSummary(weight=weight, n_rows=len(rows_RD), sha256=digest, made_of=made_of)
 
 
 def _histories(

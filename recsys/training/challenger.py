@@ -58,7 +58,8 @@ def fuse(
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`.
         first_light: section `first_light`; its head is taken where none that learns from users is better.
-        users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas`.
+        users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas` and
+            `prior_weights`.
         k: cutoff of ndcg@k.
         max_users: the most users in validation.
         tail: the gate's rule for the tail.
@@ -86,6 +87,7 @@ def fuse(
         report_progress,
         alone_lambdas=(users.ridge_lambda,),
         first_light=first_light,
+        priors=users.prior_weights,
     )
     chosen = choose_weighting(
         dataset, folds, recipe, weighting, params, scales, k, max_users, report_progress
@@ -104,7 +106,7 @@ def fuse(
         recipe,
         params,
         first_light,
-        users.ridge_lambda,
+        users.untrained,
         k,
         max_users,
         tail,
@@ -120,6 +122,7 @@ def fuse(
             vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
             ridge_lambda=recipe.lambda_of(head),
             lexical_width=head.lexical_width,
+            prior_weight=recipe.prior_weight,
         )
         choice = choose_learned_ranker(
             dataset,
@@ -129,7 +132,7 @@ def fuse(
             params,
             ranking,
             first_light,
-            users.ridge_lambda,
+            users.untrained,
             k,
             max_users,
             tail,
@@ -141,7 +144,14 @@ def fuse(
     packed = pack_head(base, head, cache / "heads")
     if not chosen.is_yes_or_no:
         report_progress(f"feedback counts by {chosen.name}")
-    made = ModelReference.of(base, packed, recipe.lambda_of(head), ranker, weighting=chosen)
+    made = ModelReference.of(
+        base,
+        packed,
+        recipe.lambda_of(head),
+        ranker,
+        weighting=chosen,
+        prior_weight=recipe.prior_weight or None,
+    )
     return made, recipe
 
 

@@ -13,7 +13,7 @@ from recsys.validation.choosing_fields import choose_fields
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
-from recsys.validation.trying import Choice, Weights, try_all, try_views
+from recsys.validation.trying import Choice, RidgeChoice, Weights, try_all, try_views
 
 MOST_LISTED = 0.2
 """Recall of long lists counts only where they hold at most this share of the candidates."""
@@ -29,6 +29,7 @@ def choose_recipe(
     report: Callable[[str], None] = lambda _: None,
     alone_lambdas: Sequence[float] | None = None,
     first_light: FirstLightParams | None = None,
+    priors: Sequence[float] = (0.0,),
 ) -> Recipe:
     """Try each recipe on held-out items, and take the best head that is clearly better than the floors.
 
@@ -61,28 +62,31 @@ def choose_recipe(
         report: called with a sentence at each step.
         alone_lambdas: values of λ tried for the vectors alone; None: the same.
         first_light: section `first_light`; None: it is not tried.
+        priors: weights of the users' prior, tried for heads with every λ; the vectors alone and the blend have none.
 
     Returns:
-        The choices, without item weights. Of equal ones the first tried wins: smaller shares, powers, weights and λ.
+        The choices, without item weights. Of equal ones the first tried wins: smaller shares, powers, weights, λ and
+        priors.
     """
     made = (hold_out_items(dataset, held, params.seed, max_users) for held in folds)
     sets = [one for one in made if one]
     alone = tuple(lambdas if alone_lambdas is None else alone_lambdas)
     if not sets:
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
+    ridges = tuple((one, weight) for one in lambdas for weight in priors)
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
-    fields = choose_fields(sets, counted, first_light, lambdas, params, k, report)
+    fields = choose_fields(sets, counted, first_light, ridges, params, k, report)
     tried: dict[Choice, Figures] = {}
     for number, validation in enumerate(sets):
         if len(sets) > 1:
             report(f"validation: fold {number + 1} of {len(sets)}")
-        for choice, figures_U2 in try_all(validation, params, lambdas, alone, k, report, fields.field_terms):
+        for choice, figures_U2 in try_all(validation, params, ridges, alone, k, report, fields.field_terms):
             tried.setdefault(choice, []).append(figures_U2 * counted[number])
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, params, lambdas, k, report, fields.field_terms)
+        best = _with_views(sets, counted, tried, best, params, ridges, k, report, fields.field_terms)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -90,6 +94,7 @@ def choose_recipe(
         best.ridge_lambda,
         ndcg[best],
         {one.name: value for one, value in ndcg.items()},
+        prior_weight=best.prior_weight,
         words_weight=best.words_weight,
         field_terms=0.0 if best.lexical_share is None else fields.field_terms,
         first_light=fields.first_light if best.is_first_light else None,
@@ -103,7 +108,7 @@ def _with_views(
     tried: dict[Choice, Figures],
     best: Choice,
     params: FusionParams,
-    lambdas: Sequence[float],
+    ridges: Sequence[RidgeChoice],
     k: int,
     report: Callable[[str], None],
     field_terms: float,
@@ -122,7 +127,7 @@ def _with_views(
         found: dict[Choice, Figures] = {}
         for validation, factors in zip(sets, counted, strict=True):
             for choice, figures_U2 in try_views(
-                validation, wanted, kernels, params, lambdas, k, report, field_terms
+                validation, wanted, kernels, params, ridges, k, report, field_terms
             ):
                 found.setdefault(choice, []).append(figures_U2 * factors)
         found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}

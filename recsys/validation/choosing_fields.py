@@ -14,7 +14,7 @@ from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.validation.comparing import Figures, gain, mean_ndcg
 from recsys.validation.sets import ValidationSet
-from recsys.validation.trying import Choice, try_first_light
+from recsys.validation.trying import Choice, RidgeChoice, try_first_light
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def choose_fields(
     sets: Sequence[ValidationSet],
     counted: Sequence[NDArray[np.int64]],
     first_light: FirstLightParams | None,
-    lambdas: Sequence[float],
+    ridges: Sequence[RidgeChoice],
     params: FusionParams,
     k: int,
     report: Callable[[str], None],
@@ -44,14 +44,14 @@ def choose_fields(
         sets: the folds.
         counted: factors on the metrics of each fold.
         first_light: section `first_light`; None: it is not tried, and fields are not told apart.
-        lambdas: values of λ of ridge users to try.
+        ridges: what to try of ridge users.
         params: section `fusion`.
         k: cutoff.
         report: called with a sentence at each step.
 
     Returns:
-        The bag of words if its gain in ndcg@k, with the best λ of each way, minus `standard_errors` of it is above 0;
-        else words by field.
+        The bag of words if its gain in ndcg@k, with the best λ and prior of each way, minus `standard_errors` of it is
+        above 0; else words by field.
     """
     if first_light is None or not params.width:
         return Fields(first_light, 0.0, {})
@@ -59,7 +59,7 @@ def choose_fields(
     def tried(way: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
         is_any, found = False, dict[Choice, Figures]()
         for validation, factors in zip(sets, counted, strict=True):
-            by_field, figures = try_first_light(validation, way, lambdas, params.seed, k)
+            by_field, figures = try_first_light(validation, way, ridges, params.seed, k)
             is_any |= by_field
             for choice, figures_U2 in figures.items():
                 found.setdefault(choice, []).append(figures_U2 * factors)

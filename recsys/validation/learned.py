@@ -33,6 +33,7 @@ from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import RankingTask, make_task
 from recsys.validation.bounds import lower_bound
 from recsys.validation.sets import COLD, MIXED, WARM, ValidationSet, hold_out_items_and_pairs
+from recsys.validation.trying import RidgeChoice
 from recsys.validation.tuning import tuning_sets
 from recsys.validation.weighing import profiled, untrained_lists
 
@@ -63,7 +64,7 @@ def choose_learned_ranker(
     fusion: FusionParams,
     params: RankerParams,
     first_light: FirstLightParams,
-    alone_lambda: float,
+    untrained: RidgeChoice,
     k: int,
     max_users: int,
     tail: TailRule,
@@ -85,7 +86,7 @@ def choose_learned_ranker(
         fusion: section `fusion`.
         params: section `ranker`.
         first_light: section `first_light`: the head that is published before anything is trained.
-        alone_lambda: λ of users over what is published then.
+        untrained: λ and prior of users over what is published then.
         k: cutoff.
         max_users: the most users of each list.
         tail: the gate's rule for the tail.
@@ -134,8 +135,8 @@ def choose_learned_ranker(
     ):
         return LearnedChoice(None, f"item weights stay: mlp changes ndcg@{k} by {words}", lists)
     if judging.tail is not None:
-        untrained = untrained_lists(judging, first_light, alone_lambda, k)
-        change = tail.change(found[MLP][TAIL][:, NDCG], untrained[TAIL][:, NDCG])
+        before = untrained_lists(judging, first_light, untrained, k)
+        change = tail.change(found[MLP][TAIL][:, NDCG], before[TAIL][:, NDCG])
         if not change.will_keep(tail.max_loss):
             reason = (
                 f"item weights stay: with mlp the tail may not pass the gate, it changes ndcg@{k} by {change}"
@@ -228,7 +229,7 @@ def held_out_examples(
 def _over_head(validation: ValidationSet, recipe: Recipe, fusion: FusionParams) -> Dataset | None:
     """The set's dataset with profiles of a head that was learned from it; None where none can be learned."""
     head = find_head(validation.dataset, recipe, fusion)
-    return None if head is None else profiled(validation, head, recipe.lambda_of(head))
+    return None if head is None else profiled(validation, head, recipe.lambda_of(head), recipe.prior_weight)
 
 
 def _held_out(known: Dataset, dataset: Dataset) -> csr_array:

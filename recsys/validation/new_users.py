@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import PAD, sample
-from recsys.profiles.users import Ridge, gram_of
+from recsys.ranking.dot import ridge_of
 from recsys.ranking.metrics import ndcg_at_k
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.typical import Typical
@@ -101,8 +101,7 @@ class NewUserScores:
         warm = profiled.warm
         self._growth = ranker.growth(len(warm))
         self._items = ranker.over(profiled.item_ids)
-        ridge_lambda = profiled.ridge_lambda * self._growth
-        self.ridge = Ridge(gram_of(profiled.vectors_ID[warm]), ridge_lambda, profiled.lexical_width)
+        self.ridge = ridge_of(profiled, self._growth)
         self._typical = Typical.of(profiled.interactions.n_users_I)
         excluded = [(*user.known, *user.described) for user in users]
         self._excluded_UE, self._relevant_UR = _padded(excluded), _padded([user.relevant for user in users])

@@ -167,6 +167,7 @@ def _learn(dataset: Dataset, recipe: Recipe, fusion: FusionParams, base: Encoder
         vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
         ridge_lambda=recipe.lambda_of(head),
         lexical_width=head.lexical_width,
+        prior_weight=recipe.prior_weight,
     )
     settings = recipe.item_weights(fusion)
     ranker = ItemWeights.learn(profiled, settings) if settings else None

@@ -13,6 +13,7 @@ from recsys.heads.learning import Survey, coordinates, first_light_of, learn, pr
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import ALONE
 from recsys.heads.words import words_projection, words_ratio
+from recsys.profiles.prior import prior_among, weighed
 from recsys.profiles.users import Ridge, gram_of
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
@@ -26,6 +27,8 @@ FIRST_LIGHT = "first light"
 
 Weights = tuple[tuple[str, float], ...]
 """Views with their weights above 0, by name."""
+RidgeChoice = tuple[float, float]
+"""λ of ridge users, and the weight of their prior."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Choice:
     """None: no head, or one whose directions come from texts."""
     words_weight: float
     ridge_lambda: float
+    prior_weight: float = 0.0
+    """Of users, see `recsys.profiles.prior`."""
     is_first_light: bool = False
     views: Weights = ()
     """Views in its kernel."""
@@ -50,7 +55,8 @@ class Choice:
     @property
     def name(self) -> str:
         """The choice in words, for reports."""
-        return f"{self._profiles}, λ {self.ridge_lambda:g}"
+        prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}{prior}"
 
     @property
     def _profiles(self) -> str:
@@ -77,14 +83,14 @@ class Fold:
     words: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     """Separate word dimensions of the warm and of the held-out items; None: none are tried."""
     params: FusionParams
-    lambdas: Sequence[float]
+    ridges: Sequence[RidgeChoice]
     k: int
 
 
 def survey_fold(
     validation: ValidationSet,
     params: FusionParams,
-    lambdas: Sequence[float],
+    ridges: Sequence[RidgeChoice],
     k: int,
     field_terms: float = 0.0,
 ) -> Fold | None:
@@ -93,7 +99,7 @@ def survey_fold(
     Args:
         validation: the set.
         params: section `fusion`.
-        lambdas: values of λ of ridge users to try.
+        ridges: what to try of ridge users.
         k: cutoff.
         field_terms: of the words of all heads, see `Recipe`.
 
@@ -111,13 +117,13 @@ def survey_fold(
             for rows in (validation.dataset.warm, validation.held)
         )
         words = warm_WW, held_HW
-    return Fold(validation, surveyed, words, params, lambdas, k)
+    return Fold(validation, surveyed, words, params, ridges, k)
 
 
 def try_all(
     validation: ValidationSet,
     params: FusionParams,
-    lambdas: Sequence[float],
+    ridges: Sequence[RidgeChoice],
     alone_lambdas: Sequence[float],
     k: int,
     report: Callable[[str], None],
@@ -126,7 +132,7 @@ def try_all(
     """Try every choice without views, except for first light; yield it with its users' metrics on held-out items."""
     for one in alone_lambdas:
         yield from _measure(validation, k, _floors(validation, one, params.seed))
-    fold = survey_fold(validation, params, lambdas, k, field_terms)
+    fold = survey_fold(validation, params, ridges, k, field_terms)
     if fold is None:
         return
     if fold.words is not None:
@@ -142,7 +148,7 @@ def try_views(
     wanted: Sequence[Weights],
     kernels: Sequence[tuple[float, bool]],
     params: FusionParams,
-    lambdas: Sequence[float],
+    ridges: Sequence[RidgeChoice],
     k: int,
     report: Callable[[str], None],
     field_terms: float = 0.0,
@@ -154,7 +160,7 @@ def try_views(
         wanted: views to try, each with every kernel; those that no landmark has are left out.
         kernels: lexical share, and whether the head learns from users.
         params: section `fusion`.
-        lambdas: values of λ of ridge users to try.
+        ridges: what to try of ridge users.
         k: cutoff.
         report: called with a sentence at each step.
         field_terms: of the words of all heads, see `Recipe`.
@@ -162,7 +168,7 @@ def try_views(
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
     """
-    fold = survey_fold(validation, params, lambdas, k, field_terms)
+    fold = survey_fold(validation, params, ridges, k, field_terms)
     if fold is None:
         return
     for views in wanted:
@@ -186,14 +192,14 @@ def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored
 
 
 def try_first_light(
-    validation: ValidationSet, params: FirstLightParams, lambdas: Sequence[float], seed: int, k: int
+    validation: ValidationSet, params: FirstLightParams, ridges: Sequence[RidgeChoice], seed: int, k: int
 ) -> tuple[bool, dict[Choice, NDArray[np.float64]]]:
     """Try the head of first light over the warm items' texts.
 
     Args:
         validation: to learn from and to judge by.
         params: section `first_light`.
-        lambdas: values of λ of ridge users to try.
+        ridges: what to try of ridge users.
         seed: of what is random in judging.
         k: cutoff.
 
@@ -211,7 +217,7 @@ def try_first_light(
         for rows in sides
     ]  # users are 0 in the first dimension
     recipe = partial(Choice, None, None, 0.0, is_first_light=True)
-    tried = dict(_measure(validation, k, _summed(validation, None, made, recipe, lambdas, seed)))
+    tried = dict(_measure_each(validation, None, made, recipe, ridges, seed, k))
     return head.kernel.lexical.longest_field is not None, tried
 
 
@@ -243,37 +249,48 @@ def try_heads(
             width = params.meaning_width if weight else params.width
             made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
             recipe = partial(Choice, share, power, weight, views=views)
-            scored = _summed(validation, words if weight else None, made, recipe, fold.lambdas, params.seed)
-            yield from _measure(validation, fold.k, scored)
+            used = words if weight else None
+            yield from _measure_each(validation, used, made, recipe, fold.ridges, params.seed, fold.k)
 
 
-def _summed(
+def _measure_each(
     validation: ValidationSet,
     words: tuple[NDArray[np.float32], ...] | None,
     meaning: Sequence[NDArray[np.float32]],
-    recipe: Callable[[float], Choice],
-    lambdas: Sequence[float],
+    recipe: Callable[..., Choice],
+    ridges: Sequence[RidgeChoice],
     seed: int,
-) -> Scored:
-    """Scores of a head with separate words, computed as the sum of both parts' scores instead of from profiles."""
+    k: int,
+) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+    """The users' metrics of one head with each ridge regression.
+
+    With separate words, scores are the sum of both parts' scores instead of made of profiles. Ridge regression is
+    symmetric, so it is applied to the held-out items, of which there are fewer than users.
+    """
     warm_WD, held_HD = meaning
-    dataset = validation.dataset
-    gram, known_UW = gram_of(warm_WD), csr_array(dataset.interactions.matrix_UI[:, dataset.warm])
-    ridges = {one: Ridge(gram, one) for one in lambdas}
-    ratios = {}
-    if words is not None:
-        ratios = {one: words_ratio(known_UW, words[0], warm_WD, ridge, seed) for one, ridge in ridges.items()}
+    known = validation.dataset.interactions
+    gram, known_UW = gram_of(warm_WD), csr_array(known.matrix_UI[:, validation.dataset.warm])
+    prior_RD = prior_among(
+        known.users, known_UW, warm_WD.__getitem__, float(any(weight for _, weight in ridges))
+    )
+    for ridge_lambda, weight in ridges:
+        ridge = Ridge(gram, ridge_lambda, prior_RD=weighed(prior_RD, weight))
+        solved_HD, choice = ridge.weights(held_HD), recipe(ridge_lambda, weight)
+        ratio = 0.0 if words is None else words_ratio(known_UW, words[0], warm_WD, ridge, seed)
 
-    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-        known_BW = csr_array(known_UW[users])
-        b_BD = known_BW @ warm_WD.astype(np.float64)
-        by_words_BH = 0 if words is None else (known_BW @ words[0].astype(np.float64)) @ words[1].T
-        for one, ridge in ridges.items():
-            by_meaning_BH = ridge.weights(b_BD) @ held_HD.T
-            choice = recipe(one)
-            yield choice, by_meaning_BH + choice.words_weight * ratios.get(one, 0.0) * by_words_BH
+        def scores_of(
+            users: NDArray[np.int64],
+            solved_HD: NDArray[np.float32] = solved_HD,
+            choice: Choice = choice,
+            factor: float = choice.words_weight * ratio,
+        ) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+            known_BW = csr_array(known_UW[users])
+            scores_BH = (known_BW @ warm_WD) @ solved_HD.T
+            if words is not None:
+                scores_BH += factor * ((known_BW @ words[0]) @ words[1].T)
+            yield choice, scores_BH
 
-    return scores_of
+        yield from _measure(validation, k, scores_of)
 
 
 def _measure(

@@ -19,6 +19,7 @@ from recsys.ranking.head_and_tail import TAIL, TailRule
 from recsys.ranking.learning import CoOccurrence, balanced, co_occurrence, item_weights
 from recsys.ranking.ranker import Ranker
 from recsys.validation.sets import MIXED, WARM, ListMetrics, ValidationSet, hold_out_items_and_pairs
+from recsys.validation.trying import RidgeChoice
 
 # Shape suffixes: U users.
 _Weighted = tuple[float | None, float, float]
@@ -34,7 +35,7 @@ def choose_item_weights(
     recipe: Recipe,
     params: FusionParams,
     first_light: FirstLightParams,
-    alone_lambda: float,
+    untrained: RidgeChoice,
     k: int,
     max_users: int,
     tail: TailRule,
@@ -55,7 +56,7 @@ def choose_item_weights(
         recipe: one with a head.
         params: section `fusion`.
         first_light: section `first_light`: the head that is published before anything is trained.
-        alone_lambda: λ of users over what is published then.
+        untrained: λ and prior of users over what is published then.
         k: cutoff.
         max_users: the most users of each kind of list; a sample where there are more.
         tail: the gate's rule for the tail.
@@ -71,7 +72,7 @@ def choose_item_weights(
     head = find_head(validation.dataset, recipe, params) if validation else None
     if validation is None or head is None:
         return recipe
-    learned = profiled(validation, head, recipe.lambda_of(head))
+    learned = profiled(validation, head, recipe.lambda_of(head), recipe.prior_weight)
     found = co_occurrence(learned, params.max_weighted_items, tail.head_share)
     if found is None:
         return recipe
@@ -79,16 +80,16 @@ def choose_item_weights(
     def judged(rankers: Mapping[_Weighted, Ranker]) -> Mapping[_Weighted, _Lists]:
         return validation.per_user(learned, rankers, k)
 
-    untrained = untrained_lists(validation, first_light, alone_lambda, k)
+    before = untrained_lists(validation, first_light, untrained, k)
 
     def keeping(tried: Mapping[_Weighted, _Lists]) -> list[_Weighted]:
-        return _keeping(tried, untrained, tail)
+        return _keeping(tried, before, tail)
 
     tried = _weighed(judged, keeping, found, params, report)
     best = max(keeping(tried), key=lambda choice: _shown(tried[choice]).sum)  # the first of equal ones
     lists = _ndcg(tried[best])
     lists |= {f"{name} by profiles alone": ndcg for name, ndcg in _ndcg(tried[NO_WEIGHTS]).items()}
-    lists |= {f"{name} untrained": ndcg for name, ndcg in _ndcg(untrained).items()}
+    lists |= {f"{name} untrained": ndcg for name, ndcg in _ndcg(before).items()}
     shown = {_weighted(choice): round(_shown(lists).ndcg, 6) for choice, lists in tried.items()}
     return replace(
         recipe,
@@ -101,13 +102,16 @@ def choose_item_weights(
     )
 
 
-def profiled(validation: ValidationSet, head: KernelHead, ridge_lambda: float) -> Dataset:
+def profiled(
+    validation: ValidationSet, head: KernelHead, ridge_lambda: float, prior_weight: float
+) -> Dataset:
     """Give a set's dataset the profiles of a head.
 
     Args:
         validation: the set.
         head: learned from its dataset.
         ridge_lambda: λ of users over its profiles.
+        prior_weight: of these users.
 
     Returns:
         The dataset with profiles of the items that the set's lists may hold, and zeros for all others.
@@ -118,7 +122,11 @@ def profiled(validation: ValidationSet, head: KernelHead, ridge_lambda: float) -
         texts, views = [dataset.texts[row] for row in rows], take(dataset.views, rows)
         profiles_ID[rows] = head.profiles(texts, dataset.vectors_ID[rows], views)
     return replace(
-        dataset, vectors_ID=profiles_ID, ridge_lambda=ridge_lambda, lexical_width=head.lexical_width
+        dataset,
+        vectors_ID=profiles_ID,
+        ridge_lambda=ridge_lambda,
+        lexical_width=head.lexical_width,
+        prior_weight=prior_weight,
     )
 
 
@@ -158,7 +166,7 @@ def _weighed(
 
 
 def untrained_lists(
-    validation: ValidationSet, first_light: FirstLightParams, ridge_lambda: float, k: int
+    validation: ValidationSet, first_light: FirstLightParams, untrained: RidgeChoice, k: int
 ) -> Mapping[str, NDArray[np.float64]]:
     """Judge the lists of what is published before anything is trained: first light, or else the encoder alone.
 
@@ -168,15 +176,22 @@ def untrained_lists(
     Args:
         validation: the set.
         first_light: section `first_light`.
-        ridge_lambda: λ of users over what is published then.
+        untrained: λ and prior of users over what is published then.
         k: cutoff.
 
     Returns:
         List -> what `metrics_per_user` gives, [U, 2].
     """
-    bare = replace(validation.dataset, ridge_lambda=ridge_lambda, lexical_width=0, weighting=YES_OR_NO)
+    ridge_lambda, prior_weight = untrained
+    bare = replace(
+        validation.dataset,
+        ridge_lambda=ridge_lambda,
+        lexical_width=0,
+        weighting=YES_OR_NO,
+        prior_weight=prior_weight,
+    )
     head = first_light_of(bare, first_light)
-    dataset = bare if head is None else profiled(replace(validation, dataset=bare), head, ridge_lambda)
+    dataset = bare if head is None else profiled(replace(validation, dataset=bare), head, *untrained)
     return validation.per_user(dataset, {None: Dot()}, k)[None]
 
 

@@ -146,11 +146,12 @@ def _fold(
     rest, task = validation.dataset, validation.tasks[COLD]
     opinions = held_opinions(task, dataset.interactions, 0.0)
     if not recipe.has_head:
-        return _Fold(replace(rest, ridge_lambda=recipe.ridge_lambda), task, opinions)
+        alone = replace(rest, ridge_lambda=recipe.ridge_lambda, prior_weight=recipe.prior_weight)
+        return _Fold(alone, task, opinions)
     head = find_head(rest, recipe, fusion)
     if head is None:
         return None
-    return _Fold(profiled(validation, head, recipe.lambda_of(head)), task, opinions)
+    return _Fold(profiled(validation, head, recipe.lambda_of(head), recipe.prior_weight), task, opinions)
 
 
 def _is_better(after: Figures, before: Figures, params: WeightingParams) -> bool:

@@ -29,11 +29,19 @@ from tests.ranking.heads import heads_of
 MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
 
 
-@pytest.mark.parametrize("exact_below", [50_000, 1], ids=["exact", "index"])
+@pytest.mark.parametrize(
+    ("exact_below", "prior_weight"), [(50_000, None), (1, 2.0)], ids=["exact", "index, prior"]
+)
 @pytest.mark.parametrize("name", list(RANKERS))
 def test_recommended_lists_are_the_judged_lists(
-    film_workspace: FilmWorkspace, folder: Storage, name: str, exact_below: int
+    film_workspace: FilmWorkspace,
+    folder: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    exact_below: int,
+    prior_weight: float | None,
 ) -> None:
+    monkeypatch.setattr("recsys.profiles.prior.MIN_USERS", 5)
     rng = np.random.default_rng(1)
     film_workspace.settings = film_workspace.settings.model_copy(
         update={"index": film_workspace.settings.index.model_copy(update={"exact_below": exact_below})}
@@ -47,9 +55,15 @@ def test_recommended_lists_are_the_judged_lists(
         "dot": Dot,
         "mlp": lambda: bring_mlp(film_workspace),
     }[name]()
+    model = film_workspace.model
+    film_workspace.set_model(
+        ModelReference.of(model.encoder, None, 3.0, model.ranker, prior_weight=prior_weight)
+    )
     film_workspace.build().publish(folder)
     release = Release.open(folder.url)
-    dataset = judged_dataset(release)
+    dataset = replace(judged_dataset(release), prior_weight=prior_weight or 0.0)
+    assert (release.manifest.users.prior is None) == (prior_weight is None)
+    assert release.manifest.format == 15 if prior_weight else release.manifest.format < 15
     judged, users, item_ids = learn_recommender(dataset, ranker), release.users, dataset.item_ids
     assert len(users) == 15 and len(item_ids) == 50
     for row, user in enumerate(users):

@@ -6,11 +6,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from recsys.dataset.dataset import Dataset
+from recsys.dataset.interactions import make_interactions
 from recsys.errors import ArtifactMissing
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.profiles.users import gram_of, history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
+from recsys.ranking.dot import ridge_of
 from recsys.stages.users import run
 from tests.stages.judged_world import T0, Item, World, make_world
 
@@ -53,6 +56,38 @@ def test_gram_is_that_of_the_live_profiles_with_interactions(world):
     assert summary.profiles_hash == "a" * 64 and summary.ridge_lambda == world.settings.users.ridge_lambda
 
 
+def test_the_prior_is_the_one_that_models_are_judged_with(world):
+    profiles = load_profiles(list_segments(world.at.profiles("champion")))
+    histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
+    pairs = histories.pairs
+    known = make_interactions(pairs["user"], pairs["item_id"], histories.users, profiles.ids)
+    weight = world.settings.users.prior_weight
+    dataset = Dataset(known, profiles.ids, profiles.vectors, 1.0, 0, prior_weight=weight)
+    found, summary = np.load(world.at.users / "prior.npy"), UsersSummary.load(world.at.users / "users.json")
+    np.testing.assert_allclose(found.T @ found, (rows := ridge_of(dataset).prior_RD).T @ rows, atol=1e-5)
+    assert summary.prior.n_rows == len(found) > 0 and summary.prior.weight == weight > 0
+
+
+def test_where_likes_are_as_they_were_the_prior_stays_and_no_history_is_read(world, monkeypatch):
+    monkeypatch.setattr("recsys.stages.users.prior_of", None)
+    before = state(world)
+    world.land_items([Item("unmet", 2)])
+    run(world.settings, world.at)
+    assert state(world)["prior.npy"] == before["prior.npy"]
+
+
+def test_without_a_weight_or_with_noise_there_is_no_prior(world, monkeypatch):
+    monkeypatch.setenv("RECSYS_PSEUDONYM_KEY", "0123456789abcdef")
+    noisy = world.settings.privacy.model_copy(update={"epsilon": 1.0})
+    off = world.settings.users.model_copy(update={"prior_weight": 0.0})
+    for changed in ({"users": off}, {"privacy": noisy}):
+        run(world.settings, world.at)
+        run(world.settings.model_copy(update=changed), world.at)
+        assert not (world.at.users / "prior.npy").exists()
+        assert UsersSummary.load(world.at.users / "users.json").prior is None
+        assert "prior" not in (world.at.users / "users.json").read_text()
+
+
 def test_an_encoder_that_brought_its_own_lambda_is_served_with_it(world):
     path = world.at.model_reference("champion")
     assert UsersSummary.load(world.at.users / "users.json").ridge_lambda == world.settings.users.ridge_lambda
@@ -87,7 +122,7 @@ def test_new_interactions_add_one_history_and_leave_the_others_alone(world):
     after = state(world)
     new = set(after) - set(before)
     assert [name.startswith(f"histories/{part.id}-") for name in new] == [True]
-    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "users.json"}
+    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "prior.npy", "users.json"}
     histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
     assert histories.items_of("u000")[-1] == "fresh"
 
@@ -97,14 +132,15 @@ def test_a_changed_text_changes_the_gram_but_no_history(world):
     world.land_items([Item("i000", 5, T0 + timedelta(days=300), "castle once more")])
     run(world.settings, world.at)
     after = state(world)
-    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "users.json"}
+    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "prior.npy", "users.json"}
 
 
 def test_strays_and_damaged_results_do_not_survive_a_run(world):
     before = {name: digest for name, (digest, _) in state(world).items()}
     (world.at.users / "histories" / ".tmp-0123").write_bytes(b"half")
     (world.at.users / ".tmp-0123").write_bytes(b"half")
-    (world.at.users / "gram.npy").write_bytes(b"half")
+    for damaged in ("gram.npy", "prior.npy"):
+        (world.at.users / damaged).write_bytes(b"half")
     run(world.settings, world.at)
     assert {name: digest for name, (digest, _) in state(world).items()} == before
 

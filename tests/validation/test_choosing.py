@@ -17,6 +17,7 @@ from tests.heads.world import WORDS
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
+RIDGES = tuple((one, weight) for one in LAMBDAS for weight in (0.0, 1.0))
 ALONE, BLEND = Choice(None, None, 0.0, 1.0), Choice(None, None, 1.0, 1.0)
 LIGHT = Choice(None, None, 0.0, 1.0, is_first_light=True)
 FIRST_LIGHT = FirstLightParams(
@@ -159,18 +160,20 @@ def metrics_of_lists(validation, head, recipe, k):
         vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
         ridge_lambda=recipe.lambda_of(head),
         lexical_width=head.lexical_width,
+        prior_weight=recipe.prior_weight,
     )
     ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * k).rows_UK
     return metrics_per_user(task, ranked, k)
 
 
-def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params):
+@pytest.mark.parametrize("prior_weight", [0.0, 1.0])
+def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params, prior_weight):
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    _, tried = try_first_light(validation, FIRST_LIGHT, LAMBDAS, fusion_params.seed, 5)
-    recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT)
+    _, tried = try_first_light(validation, FIRST_LIGHT, RIDGES, fusion_params.seed, 5)
+    recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT, prior_weight=prior_weight)
     head = learn_head(validation.dataset, recipe, fusion_params)
     found = metrics_of_lists(validation, head, recipe, 5)
-    np.testing.assert_allclose(found, tried[LIGHT], atol=1e-6)
+    np.testing.assert_allclose(found, tried[replace(LIGHT, prior_weight=prior_weight)], atol=1e-6)
 
 
 def test_the_blend_is_among_what_is_tried_and_never_chosen(dataset, fusion_params):
@@ -180,11 +183,11 @@ def test_the_blend_is_among_what_is_tried_and_never_chosen(dataset, fusion_param
     assert recipe.lexical_share is not None
 
 
-@pytest.mark.parametrize("choice", [(0.3, 0.75, 1.0, 1.0), (0.0, None, 1.0, 3.0), (0.3, 0.0, 0.0, 1.0)])
+@pytest.mark.parametrize("choice", [(0.3, 0.75, 1.0, 1.0, 1.0), (0.0, None, 1.0, 3.0), (0.3, 0.0, 0.0, 1.0)])
 def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params, choice):
     choice, k = Choice(*choice), 5
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    tried = dict(try_all(validation, fusion_params, LAMBDAS, LAMBDAS, k, lambda _: None))
+    tried = dict(try_all(validation, fusion_params, RIDGES, LAMBDAS, k, lambda _: None))
     recipe = Recipe(
         choice.lexical_share,
         choice.metric_power,
@@ -192,6 +195,7 @@ def test_a_packed_head_makes_the_lists_that_it_was_chosen_by(dataset, fusion_par
         None,
         {},
         words_weight=choice.words_weight,
+        prior_weight=choice.prior_weight,
     )
     head = learn_head(validation.dataset, recipe, fusion_params)
     assert head.lexical_width == (6 if choice.words_weight else 0) and head.dim <= fusion_params.width

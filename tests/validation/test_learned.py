@@ -55,7 +55,7 @@ ANY_LOSS = TailRule(0.2, 1.0, 100, 0)
 def chosen(dataset, recipe, ranker=RANKER, events=None, tail=ANY_LOSS):
     fusion = SETTINGS.fusion.model_copy(update={"width": 16, "words_width": 8, "items_per_factor": 10})
     return choose_learned_ranker(
-        dataset, dataset, HELD, recipe, fusion, ranker, SETTINGS.first_light, 1.0, 5, 200, tail, events
+        dataset, dataset, HELD, recipe, fusion, ranker, SETTINGS.first_light, (1.0, 0.0), 5, 200, tail, events
     )
 
 

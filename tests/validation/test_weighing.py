@@ -159,7 +159,7 @@ def popular_world():
 
 
 def weigh(dataset, recipe, params, tail=ANY_LOSS):
-    return choose_item_weights(dataset, HELD, recipe, params, FIRST_LIGHT, 1.0, 5, 500, tail)
+    return choose_item_weights(dataset, HELD, recipe, params, FIRST_LIGHT, (1.0, 0.0), 5, 500, tail)
 
 
 def test_weights_that_cost_the_tail_too_much_are_refused(fusion_params):
@@ -258,7 +258,7 @@ def test_without_users_to_judge_by_there_are_none(fusion_params):
     dataset = dataset_of(np.eye(6, dtype=np.float32), matrix_UI, ids(6), item_ids=ids(6))
     assert (
         choose_item_weights(
-            dataset, np.array([1, 4]), PLAIN, fusion_params, FIRST_LIGHT, 1.0, 5, 500, ANY_LOSS
+            dataset, np.array([1, 4]), PLAIN, fusion_params, FIRST_LIGHT, (1.0, 0.0), 5, 500, ANY_LOSS
         )
         == PLAIN
     )
