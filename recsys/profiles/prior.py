@@ -28,7 +28,7 @@ PRIOR_VERSION = 1
 """Raise it when the same likes and profiles would give another prior."""
 RANK = 128
 MAX_USERS = 4000
-MAX_ITEMS = 10_000
+MAX_ITEMS = 4000
 """Those with the most users of the sample: they bound the work, D² times both."""
 MIN_USERS = 50
 """What fewer users like together is too much by chance."""

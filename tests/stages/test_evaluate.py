@@ -276,7 +276,10 @@ def test_a_sibling_is_judged_by_its_own_profiles_as_if_it_were_the_challenger(tm
     world.challenge(0.3, dim=24)
     world.trained_with(0.3, dim=24)
     chosen = with_seeds(2)
-    one_lambda = {"ridge_lambda": 11.0}  # that of the sibling, now of the challenger too
+    one_lambda = {
+        "ridge_lambda": 11.0,
+        "prior_weight": 0.0,
+    }  # those of the sibling, now of the challenger too
     evaluate.run(chosen.model_copy(update={"users": chosen.users.model_copy(update=one_lambda)}), world.at)
     for part in Report.load(world.at.report).slices:
         own, sibling = part.seeds
