@@ -95,12 +95,13 @@ CATALOGUES: dict[str, Callable[[], list[Item]]] = {
 """Name -> its items: films with plots, products with descriptions, titles of papers alone."""
 
 
-def world(name: str, root: Path) -> World:
+def world(name: str, root: Path, *, planted: bool = True) -> World:
     """Make a catalogue and its planted kinds; what was encoded before is read from the cache of vectors.
 
     Args:
         name: one of CATALOGUES.
         root: the workspace whose params.yaml names the encoder, and whose cache is used.
+        planted: make the planted kinds too; they take four times as long to encode as the catalogue.
 
     Returns:
         The catalogue.
@@ -114,8 +115,11 @@ def world(name: str, root: Path) -> World:
         "truncated": tuple(text[: max(1, round(KEPT_SHARE * len(text)))].rstrip() or text for text in plain),
         "boilerplate": tuple(join_fields((text, extra), 2 * MAX_CHARS) for text in plain),
     }
+    if not planted:
+        texts = {"plain": plain}
     vectors = {kind: encoded(root, some, "mean") for kind, some in texts.items()}
-    vectors["encoder"] = encoded(root, plain, "cls")
+    if planted:
+        vectors["encoder"] = encoded(root, plain, "cls")
     category = _clusters(vectors["plain"])
     return World(name, texts, vectors, category, tuple(tags for _, tags in items), _prices(category))
 

@@ -13,18 +13,19 @@ Sources: Laney 2002, Improved Control Charts for Attributes; DerSimonian & Laird
 Higgins, Thompson & Spiegelhalter 2009, A re-evaluation of random-effects meta-analysis (prediction by t).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 Side = Literal["both", "upper", "lower"]
 """The direction in which a figure must become unusual to cause an alarm."""
-MARGIN = 1.5
-"""To cause an alarm, a figure must lie this many times further out than that of any earlier arrival on its side.
-Figures of different suppliers have longer tails than Student's t. With an exponential tail, one in 350 ordinary
-arrivals passes this after 60 others, with a normal one far fewer."""
+BEYOND = 1 / 350
+"""Share of ordinary arrivals that pass the margin if figures have an exponential tail; far fewer if a normal one.
+Figures of different suppliers have longer tails than Student's t."""
 POWER = 0.95
 """Probability with which `Judgement.smallest` would be noticed."""
 
@@ -54,6 +55,8 @@ class Judgement:
     """How many deviations below the expected value the furthest earlier arrival lies; at least 0."""
     above: float = 0.0
     """How many deviations above it; at least 0."""
+    margin: float = 1.0
+    """How many times further out than every earlier arrival the figure must lie to cause an alarm."""
 
     @property
     def z(self) -> float:
@@ -67,20 +70,21 @@ class Judgement:
 
     @property
     def is_extreme(self) -> bool:
-        """Whether the figure lies MARGIN times further out than that of every earlier arrival on its side.
+        """Whether the figure lies further out than that of every earlier arrival on its side, by the margin.
 
         An ordinary arrival lies above all n earlier ones with probability 1 / (n + 1), whatever the distribution.
         """
-        return abs(self.z) > MARGIN * self.furthest
+        return abs(self.z) > self.margin * self.furthest
 
 
-def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
+def judge(now: Measured, past: Sequence[Measured], side: Side, power: int = 1) -> Judgement:
     """Compare a figure with those of earlier arrivals.
 
     Args:
         now: of the arrival.
         past: of at least two earlier ones.
         side: in which direction it may alarm.
+        power: 2 for figures that are squares of distances: the margin holds for distances.
 
     Returns:
         The judgement.
@@ -96,7 +100,29 @@ def judge(now: Measured, past: Sequence[Measured], side: Side) -> Judgement:
     out = {"both": abs(z), "upper": z, "lower": -z}[side]
     p = min(1.0, float(t.sf(out, len(past) - 1)) * (2 if side == "both" else 1))
     below, above = max(0.0, float(-z_past.min())), max(0.0, float(z_past.max()))
-    return Judgement(now.value, expected, deviation, p, len(past), below, above)
+    return Judgement(now.value, expected, deviation, p, len(past), below, above, margin(len(past)) ** power)
+
+
+@lru_cache(maxsize=512)
+def margin(n_past: int) -> float:
+    """How many times further out than all earlier arrivals a figure must lie to cause an alarm.
+
+    The largest of n exponential figures is passed m-fold with probability Γ(n + 1) Γ(m + 1) / Γ(n + m + 1). The margin
+    is the m for which this is BEYOND: 2.2 after 20 arrivals, 1.5 after 60, and at least 1.
+
+    Args:
+        n_past: earlier arrivals.
+
+    Returns:
+        The factor.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import gammaln
+
+    def excess(m: float) -> float:
+        return float(gammaln(n_past + 1) + gammaln(m + 1) - gammaln(n_past + m + 1)) - math.log(BEYOND)
+
+    return 1.0 if excess(1.0) <= 0 else float(brentq(excess, 1.0, 100.0))
 
 
 def between_variance(x: np.ndarray, variance: np.ndarray) -> float:
@@ -137,7 +163,7 @@ def _reaches(found: Judgement, side: Side, level: float) -> tuple[float, float]:
     from scipy.stats import t
 
     by_chance = float(t.isf(level / (2 if side == "both" else 1), found.n_past - 1))
-    return max(by_chance, MARGIN * found.below), max(by_chance, MARGIN * found.above)
+    return max(by_chance, found.margin * found.below), max(by_chance, found.margin * found.above)
 
 
 def smallest(found: Judgement, side: Side, level: float) -> float:

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.monitoring.judging import (
-    MARGIN,
+    BEYOND,
     Judgement,
     Measured,
     alarms,
     between_variance,
     judge,
     limits,
+    margin,
     smallest,
 )
 
@@ -53,7 +54,24 @@ def test_sides():
 def test_an_alarm_lies_beyond_all_earlier_arrivals_by_a_margin():
     before = past([0, 1, -1, 0, 1, -1, 0, 40], 1.0)
     assert not judge(Measured(45.0, 1.0), before, "upper").is_extreme
-    assert judge(Measured(40 * MARGIN + 30, 1.0), before, "upper").is_extreme
+    assert judge(Measured(40 * margin(8) + 30, 1.0), before, "upper").is_extreme
+
+
+def test_the_margin_lets_the_same_share_of_an_exponential_tail_pass_however_many_came_before():
+    generator, n_rounds = np.random.default_rng(9), 40_000
+    for n_past in (20, 60):
+        past_max = generator.exponential(1.0, (n_rounds, n_past)).max(1)
+        share = (generator.exponential(1.0, n_rounds) > margin(n_past) * past_max).mean()
+        assert share == pytest.approx(BEYOND, abs=4 * np.sqrt(BEYOND / n_rounds))
+    assert margin(20) > 2.15 and margin(60) == pytest.approx(1.5, abs=0.05) and margin(500) == 1
+
+
+def test_the_margin_of_squares_is_that_of_their_roots():
+    plain, squares = (judge(Measured(1.0, 1.0), past([0, 1, 2] * 20), "upper", power) for power in (1, 2))
+    assert squares.margin == plain.margin**2 == margin(60) ** 2
+    assert limits(squares, "upper", 0.4)[1] - squares.expected == pytest.approx(
+        squares.margin * squares.above * squares.deviation
+    )
 
 
 def test_earlier_arrivals_far_below_do_not_hide_one_that_lies_above():
@@ -62,7 +80,7 @@ def test_earlier_arrivals_far_below_do_not_hide_one_that_lies_above():
     assert above.is_extreme and not below.is_extreme
     assert above.furthest == above.above < above.below == below.furthest
     lower, upper = limits(above, "both", 0.05)
-    assert above.expected - lower == pytest.approx(MARGIN * above.below * above.deviation)
+    assert above.expected - lower == pytest.approx(margin(8) * above.below * above.deviation)
     assert upper - above.expected < above.expected - lower
 
 
