@@ -253,7 +253,7 @@ def _users(
     rows_RD = prior_of(
         profiles.history_paths,
         IN_MEMORY,
-        profiles.latest.item_ids,
+        item_ids,
         vectors_of,
         weight,
         model.lexical_width,

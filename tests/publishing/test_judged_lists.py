@@ -1,6 +1,7 @@
 """A release recommends what was judged: the same lists, item by item, for every ranker."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,8 @@ from recsys.dataset.trait_names import TraitNames
 from recsys.dataset.traits import Traits, traits_at
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
-from recsys.ranking.dot import Dot
+from recsys.profiles.sites import sharing_of
+from recsys.ranking.dot import Dot, ridge_of
 from recsys.ranking.mlp import Mlp
 from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
@@ -23,6 +25,7 @@ from recsys.ranking.tasks import rank
 from recsys.storage.protocol import Storage
 from recsys.validation.folds import times_of
 from tests.publishing.film_workspace import DIM, FILMS, FilmWorkspace, tiny_encoder
+from tests.publishing.test_publish import two_workspaces_on_one_release
 from tests.publishing.test_ranked import bring_weights
 from tests.ranking.heads import heads_of
 
@@ -75,6 +78,28 @@ def test_recommended_lists_are_the_judged_lists(
         assert [one.score for one in recommended] == pytest.approx(
             found.scores_UK[0][: len(listed)].tolist(), abs=1e-5
         )
+
+
+def test_a_rebased_release_has_the_prior_of_the_users_of_both_sides(
+    make_workspace: Callable[[str], FilmWorkspace], folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys.profiles.prior.MIN_USERS", 2)
+    sides = two_workspaces_on_one_release(make_workspace, folder)
+    for number, side in enumerate(sides):
+        users, liked = [f"{number} {one}" for one in range(5)], list(FILMS)[number : number + 3]
+        side.ratings([(user, film) for user in users for film in liked], day=3 + number)
+        side.build()
+    done = [
+        side.publish(folder, sharing=sharing_of(side.at, side.settings.users, side.settings.privacy))
+        for side in sides
+    ]
+    assert [one.rebased for one in done] == [False, True] and done[1].manifest.format == 15
+    release = Release.open(folder.url)
+    weight = sides[0].settings.users.prior_weight
+    judged = ridge_of(replace(judged_dataset(release), prior_weight=weight)).prior_RD
+    found = release._profiles.prior()
+    assert judged is not None and found is not None and len(release.users) == 13
+    np.testing.assert_allclose(found.T @ found, judged.T @ judged, atol=1e-4)
 
 
 NAMES = TraitNames(("tags", "brand"), ("price", "age"))

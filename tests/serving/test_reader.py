@@ -264,11 +264,11 @@ def test_a_newer_format_is_refused_with_a_clear_word(
     manifest = film_workspace.publish(folder).manifest
     import hashlib
 
-    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 15, "wings": True}).encode()
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 16, "wings": True}).encode()
     release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
     folder.write(f"releases/{release}/manifest.json", newer)
     with pytest.raises(
-        ReleaseError, match=r"has format 15, this Firstlight reads formats 1 to 14\n  remedy: upgrade"
+        ReleaseError, match=r"has format 16, this Firstlight reads formats 1 to 15\n  remedy: upgrade"
     ):
         Release.open(folder.url, release=release)
     pointer = json.loads(folder.read("CURRENT"))
