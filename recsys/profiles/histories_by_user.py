@@ -6,7 +6,7 @@ They only save time.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +62,10 @@ class HistoriesByUser:
         begin = pc.sum(pc.less(users, first)).as_py() or 0
         return pa.concat_arrays([users.slice(begin), users.slice(0, begin)]).slice(0, n)
 
-    def keep_only(self, files: Sequence[Path]) -> None:
-        """Delete copies of other files."""
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Delete copies of files with other names."""
         if self.folder and self.folder.is_dir():
-            remove_strays(self.folder, {self.folder / f"{file.name}{ENDING}" for file in files})
+            remove_strays(self.folder, {self.folder / f"{name}{ENDING}" for name in names})
 
     def _sorted(self, file: Path) -> pa.Table:
         """A history file in the order of users, whose names are one sorted dictionary."""

@@ -203,6 +203,9 @@ def _checked(
     manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
     minimum, by_user = publisher.params.min_index_recall, HistoriesByUser(at.histories_by_user)
     recall = users_recall(profiles, publisher.index, minimum, at.users_recall, by_user)
+    by_user.keep_only(
+        one for history in manifest.histories for one in (history.file.name, history.file.sha256)
+    )
     require_index_recall(manifest, recall, minimum)
     if recall and recall.search_width:
         manifest = manifest.model_copy(
