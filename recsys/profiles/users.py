@@ -64,6 +64,8 @@ HISTORY_SCHEMA = OPINIONS_SCHEMA
 WEIGHED_VERSION = 3
 """Of files for a model with a weighting: likes have strengths, and what the weighting reads beside them is there."""
 PAIRS = ["user", "item_id", "timestamp"]
+GROUP_ROWS = 65_536
+"""Opinions of a row group of a history file. They are in the order of users, so a user is in one group or two."""
 NAMES = ["user", "item_id"]
 """Columns that a table of opinions holds as dictionaries in memory."""
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")
@@ -212,7 +214,7 @@ def write_histories(
         weighting: of the model: how strong likes are, and what else is known of them.
     """
     made = weighed(interactions, feedback, weighting.scales, weighting.columns)
-    write_parquet(target, opinions(made))
+    write_parquet(target, opinions(made), GROUP_ROWS)
 
 
 class Histories:
@@ -359,22 +361,44 @@ def _users_of(file: Path) -> pa.ChunkedArray:
         return opened.read(["user"])["user"].unify_dictionaries()
 
 
-def read_history(file: Path) -> pa.Table:
+def read_history(file: Path, user: str | None = None) -> pa.Table:
     """The opinions of one history file, of any version.
 
     Args:
         file: it lies in `histories/`, or is an object of a release.
+        user: only opinions of this pseudonym, of which a few row groups are read; None: of all users.
 
     Returns:
-        As HISTORY_SCHEMA, with the columns of FURTHER that it has; users and items are dictionaries.
+        As HISTORY_SCHEMA, with the columns of FURTHER that it has; users and items of all are dictionaries.
     """
     with pq.ParquetFile(file, memory_map=True, read_dictionary=NAMES) as opened:
         there = opened.schema_arrow.names
-        found = opened.read([name for name in (*HISTORY_SCHEMA.names, *FURTHER) if name in there])
+        names = [name for name in (*HISTORY_SCHEMA.names, *FURTHER) if name in there]
+        if user is None:
+            found = opened.read(names)
+        else:
+            found = _of_user(opened.read_row_groups(_groups_with(opened, user), names), user)
     if "weight" not in there:  # version 1
         likes = pa.repeat(pa.scalar(LIKE, pa.float32()), len(found))
         found = found.append_column("latest", found["timestamp"]).append_column("weight", likes)
     return found
+
+
+def _groups_with(opened: pq.ParquetFile, user: str) -> list[int]:
+    """Row groups that may hold a user, by the first and last name that each is said to hold."""
+    column, groups = opened.schema_arrow.names.index("user"), range(opened.metadata.num_row_groups)
+    found = ((group, opened.metadata.row_group(group).column(column).statistics) for group in groups)
+    return [
+        group for group, held in found if held is None or not held.has_min_max or held.min <= user <= held.max
+    ]
+
+
+def _of_user(found: pa.Table, user: str) -> pa.Table:
+    """Opinions of one user, with names instead of numbers: few rows need few of them."""
+    some = found.filter(pc.equal(found["user"].cast(pa.string()), user))
+    for name in NAMES:
+        some = some.set_column(some.column_names.index(name), name, some[name].cast(pa.string()))
+    return some
 
 
 def sums_of(

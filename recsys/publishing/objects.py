@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,15 @@ from recsys.profiles.facts import ItemFacts
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.shares import ItemShares
-from recsys.profiles.users import HISTORY_SCHEMA, PAIRS, Histories, Ridge, load_histories
+from recsys.profiles.users import (
+    HISTORY_SCHEMA,
+    PAIRS,
+    Histories,
+    Ridge,
+    joined,
+    load_histories,
+    read_history,
+)
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.publishing.verified import VerifiedFiles
@@ -32,6 +41,8 @@ from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage
 from recsys.storage.tables import map_foreign_arrow
 
+READ_ALONE = 100
+"""Users whose histories are read alone. Of ten million interactions in ten files this takes as long as reading all."""
 UNREADABLE = "open another release, or publish again after dvc repro index users"
 
 
@@ -168,6 +179,27 @@ class Profiles:
     def histories(self) -> Histories:
         """Histories of all users."""
         return load_histories(self.history_paths)
+
+    def opinions_of(self, user: str) -> pa.Table:
+        """Opinions of one user, see `Histories.opinions_of`.
+
+        The first users are read alone. After `READ_ALONE` of them the histories of all are read: by then reading users
+        alone has cost as much, so whatever follows, at most twice as much is read as was needed.
+
+        Args:
+            user: a pseudonym.
+
+        Returns:
+            The opinions; empty for an unknown user.
+        """
+        if "histories" in self.__dict__ or next(self._readings) > READ_ALONE:
+            return self.histories.opinions_of(user)
+        return joined(read_history(path, user) for path in self.history_paths).opinions_of(user)
+
+    @cached_property
+    def _readings(self) -> Iterator[int]:
+        """Counts the users whose histories were read alone."""
+        return count(1)
 
     @cached_property
     def history_paths(self) -> tuple[Path, ...]:

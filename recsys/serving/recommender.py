@@ -84,8 +84,7 @@ class Recommender:
         """
         self.profiles.files.bring(self.manifest.answering_files())
         self.texts.open_head()
-        self.taste_of("")
-        _ = self.filters.names, self.profiles.lexical, self.popular.newest_at
+        _ = self.profiles.histories, self.filters.names, self.profiles.lexical, self.popular.newest_at
         self.recommend(Taste(), ListRequest(k=1))
         if len(self.profiles.latest.item_ids):
             first = self.profiles.latest.item_ids[0]

@@ -91,7 +91,7 @@ class UserProfiles:
         Returns:
             Empty for somebody of whom nothing is known. With feedback it is what the next release will know.
         """
-        found = before = self._profiles.histories.opinions_of(pseudonym)
+        found = before = self._profiles.opinions_of(pseudonym)
         weighting = self._profiles.manifest.model.weighting
         added = frozenset[str]()
         if feedback and rules is not None:

@@ -35,12 +35,18 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_parquet(target: Path, table: "pa.Table") -> None:
-    """Write a table atomically, with fixed options: the same table gives the same bytes."""
+def write_parquet(target: Path, table: "pa.Table", group_rows: int | None = None) -> None:
+    """Write a table atomically, with fixed options: the same table gives the same bytes.
+
+    Args:
+        target: the file.
+        table: its content.
+        group_rows: rows of a row group; None: as many as pyarrow takes.
+    """
     import pyarrow.parquet as pq
 
     with whole_file(target) as temporary:
-        pq.write_table(table, temporary, compression="zstd", version="2.6")
+        pq.write_table(table, temporary, compression="zstd", version="2.6", row_group_size=group_rows)
 
 
 def write_whole(target: Path, content: bytes) -> None:

@@ -12,12 +12,15 @@ from recsys.catalogue.feedback import weighed
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
 from recsys.errors import ArtifactMissing
+from recsys.profiles import users
 from recsys.profiles.users import (
     Histories,
     Ridge,
     gram_of,
     history_key,
+    joined,
     load_histories,
+    read_history,
     sums_of,
     write_histories,
 )
@@ -160,6 +163,25 @@ def test_a_file_from_before_there_was_feedback_holds_likes(tmp_path):
     write([("u", "b", 10, "dislike")], tmp_path / "2", "000002-b")
     histories = load_histories([tmp_path / "1", tmp_path / "2"])
     assert histories.items_of("u") == ("a",) and histories.disliked_by("u") == ("b",)
+
+
+def test_one_user_is_read_from_the_row_groups_that_may_hold_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(users, "GROUP_ROWS", 3)
+    rows = [(f"u{n % 5}", f"i{n}", 1 + n, "dislike" if n == 7 else "click") for n in range(20)]
+    write(rows, tmp_path / "1")
+    pq.write_table(interactions([("u3", "b", 9)]).select(["user", "item_id", "timestamp"]), tmp_path / "old")
+    files, asked = [tmp_path / "1", tmp_path / "old"], []
+    everybody, read = load_histories(files), pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_groups",
+        lambda self, groups, names: asked.append(len(groups)) or read(self, groups, names),
+    )
+    for user in ("u0", "u1", "u2", "u3", "u4", "nobody", "z"):
+        alone = joined(read_history(file, user) for file in files)
+        assert alone.opinions_of(user).equals(everybody.opinions_of(user))
+    assert len(everybody.opinions_of("u3")) == 5 and pq.read_metadata(files[0]).num_row_groups == 7
+    assert max(asked) == 2 and asked[-2:] == [0, 0]
 
 
 def test_a_history_is_named_by_what_counts_as_a_like():

@@ -15,6 +15,7 @@ from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.models.legacy import parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
+from recsys.publishing import objects
 from recsys.publishing.listing import releases
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
@@ -229,6 +230,22 @@ def test_a_release_of_a_model_without_parts_but_with_a_head_names_its_parts(
     manifest = film_workspace.publish(folder).manifest
     assert "model" in json.loads(manifest.to_bytes()) and manifest.model.users.ridge_lambda == 30.0
     assert Manifest.from_bytes(manifest.to_bytes(), manifest.id) == manifest
+
+
+def test_the_first_known_users_are_read_alone_and_further_ones_with_all_others(
+    film_workspace: FilmWorkspace, folder: FolderStorage, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film_workspace.publish(folder)
+    everybody, alone = Release.open(folder.url, cache=cache), Release.open(folder.url, cache=cache)
+    users = everybody.users
+    monkeypatch.setattr(objects, "READ_ALONE", 2)
+    for user in users[:2]:
+        assert alone.recommend(pseudonym=user, k=5) == everybody.recommend(pseudonym=user, k=5)
+    assert "histories" not in vars(alone._profiles)
+    assert alone.recommend(pseudonym=users[2], k=5) == everybody.recommend(pseudonym=users[2], k=5)
+    assert "histories" in vars(alone._profiles)
+    with pytest.raises(ReleaseError, match="no history"):
+        Release.open(folder.url, cache=cache).recommend(pseudonym="nobody", k=5)
 
 
 def test_users_are_plain_sums_where_profiles_hold_words_and_what_fills_them_up_ranks_nothing(
