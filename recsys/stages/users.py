@@ -46,7 +46,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     parts = list_parts(at.data, INTERACTIONS)
     files = _histories(parts, at.users / "histories", settings.feedback, model.weighting)
     counted = LikeCounts.load(at.like_counts)
-    likes = count_likes(counted, files, HistoriesByUser(at.histories_by_user))
+    by_user = HistoriesByUser(at.histories_by_user)
+    likes = count_likes(counted, files, by_user)
     if likes is not counted:
         likes.save(at.like_counts)
     sharing = sharing_of(at, settings.users, settings.privacy)
