@@ -3,7 +3,7 @@
 Each further item is made of two of the smaller catalogue: its profile is their normalised sum with a little noise, as
 made titles are halves of two real ones; its title, words and attributes are those of the first. Model, users and
 histories are the same. So memory, start and latency are those of such a catalogue; figures say that its profiles were
-mixed. Its index is built, and the release published, by the product's code.
+mixed. The product's code builds its index, measures what users' searches find, and writes the release.
 
     python -m bench.serve_wider 1000000
 """
@@ -20,15 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bench.figures import ROOT
 from bench.serve_recall import opened
 from bench.serve_world import World, keep
 from recsys.features.terms import SCHEMA as TERMS
 from recsys.profiles.details import open_details
+from recsys.publishing.checks import require_index_recall
 from recsys.publishing.hashing import Hasher
-from recsys.publishing.objects import Profiles
-from recsys.publishing.release import COMPACT, File, Manifest, SegmentIndex
+from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.release import CHOSEN, File, Manifest, SegmentIndex, format_of_indexes
 from recsys.publishing.store import ReleaseStore
-from recsys.retrieval.index_file import build_index
+from recsys.publishing.users_recall import users_recall
+from recsys.retrieval.index_file import build_index, index_kind
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.retrieval.segments import index_recall
 from recsys.settings import Settings
@@ -69,7 +72,8 @@ def widen(world: World) -> None:
     _write_details(profiles, times, folder / "details.arrow")
     _write_terms(profiles, times, folder / "terms.arrow")
     keep(world, "wider", time.perf_counter() - began)
-    params = Settings.load(Path("params.yaml")).index
+    settings = Settings.load(ROOT / "params.yaml")
+    params = settings.index
     began = time.perf_counter()
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     if not (folder / "index.faiss").exists():
@@ -77,7 +81,7 @@ def widen(world: World) -> None:
         (folder / "making.faiss").rename(folder / "index.faiss")
         keep(world, "index", time.perf_counter() - began)
     began = time.perf_counter()
-    _publish(profiles, world, folder, index_recall(vectors, folder / "index.faiss", params))
+    _publish(profiles, world, folder, settings, index_recall(vectors, folder / "index.faiss", params))
     keep(world, "publish", time.perf_counter() - began)
     shutil.rmtree(folder)
 
@@ -146,12 +150,13 @@ def _repeated(own: SegmentTerms, n_items: int, times: int) -> pa.Table:
     return pa.Table.from_arrays([own.terms_V, lists], schema=TERMS)
 
 
-def _publish(profiles: Profiles, world: World, folder: Path, recall: float) -> None:
+def _publish(profiles: Profiles, world: World, folder: Path, settings: Settings, recall: float) -> None:
     """Write the objects and the manifest, and point to it."""
     hasher = Hasher(())
     names = ("rows.parquet", "vectors.npy", "details.arrow", "terms.arrow", "index.faiss")
     rows, vectors, details, terms, index = (hasher.hashed(folder / name) for name in names)
     (segment,) = profiles.manifest.segments
+    kind = index_kind(world.size, profiles.manifest.model.dim, settings.index)
     wider = segment.model_copy(
         update={
             "name": f"{segment.parts[0]}-{hashlib.sha256(vectors.sha256.encode()).hexdigest()[:16]}",
@@ -160,14 +165,25 @@ def _publish(profiles: Profiles, world: World, folder: Path, recall: float) -> N
             "vectors": vectors,
             "details": details,
             "terms": terms,
-            "index": SegmentIndex(kind="compact", file=index, recall=recall),
+            "index": SegmentIndex(kind=kind, file=index, recall=recall),
         }
     )
     manifest = profiles.manifest.model_copy(
-        update={"segments": (wider,), "format": COMPACT, "parent": None, "smoke": (), "index_recall": recall}
+        update={
+            "segments": (wider,),
+            "format": max(CHOSEN, format_of_indexes([wider])),
+            "parent": None,
+            "smoke": (),
+            "index_recall": recall,
+        }
     )
     store = ReleaseStore(open_storage(world.store))
     sources = {**hasher.sources, **_unchanged(profiles, manifest, [rows, vectors, details, terms, index])}
+    files = ObjectFiles(store.storage, folder / "cache", sources)
+    minimum = settings.publish.min_index_recall
+    found = users_recall(Profiles(manifest, files), settings.index, minimum)
+    require_index_recall(manifest, found, minimum)
+    manifest = manifest.model_copy(update={"search_width": found.search_width if found else None})
     store.upload(manifest, sources, ())
     store.write_manifest(manifest)
     store.swap(store.pointer(), manifest.id, None, "bench.serve_wider")

@@ -27,6 +27,7 @@ from recsys.publishing.release import (
     PREFIXED,
     PRIVATE,
     RELATED,
+    SIGNS,
     WEIGHTED,
     WITH_PRIOR,
     File,
@@ -35,7 +36,7 @@ from recsys.publishing.release import (
     ReleasedSearch,
     ReleasedSegment,
     ReleasedUsers,
-    has_compact,
+    format_of_indexes,
 )
 from recsys.publishing.released_data import (
     landed_in,
@@ -139,11 +140,14 @@ def _format(
     view_parts: Collection[str],
     users: ReleasedUsers,
     segments: Sequence[ReleasedSegment],
-) -> Literal[7, 8, 9, 10, 11, 12, 13, 14, 15]:
+) -> Literal[7, 8, 9, 10, 11, 12, 13, 14, 15, 16]:
     """The oldest format that can hold all of it."""
+    searched = format_of_indexes(segments)
+    if searched == SIGNS:
+        return SIGNS
     if users.prior is not None:
         return WITH_PRIOR
-    if has_compact(segments):
+    if searched == COMPACT:
         return COMPACT
     if users.privacy is not None:
         return PRIVATE

@@ -22,7 +22,6 @@ from recsys.profiles.users_summary import PRIOR
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import (
-    COMPACT,
     RELATED,
     WEIGHTED,
     WITH_PRIOR,
@@ -31,7 +30,7 @@ from recsys.publishing.release import (
     Provenance,
     ReleasedPrior,
     ReleasedUsers,
-    has_compact,
+    format_of_indexes,
 )
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
@@ -107,7 +106,7 @@ def rebase(
                 ours.manifest.format,
                 RELATED if view_parts else 0,
                 WEIGHTED if withheld else 0,
-                COMPACT if has_compact(segments) else 0,
+                format_of_indexes(segments),
             ),
         }
     )
@@ -119,7 +118,7 @@ def rebase(
         users = theirs.users.model_copy(update={"ridge_lambda": ours.manifest.users.ridge_lambda})
         return Draft(draft.model_copy(update={"users": users}), ours.sources)
     users, sources = _users(draft, theirs, files, sharing)
-    kind = WITH_PRIOR if users.prior else draft.format
+    kind = max(draft.format, WITH_PRIOR) if users.prior else draft.format
     return Draft(draft.model_copy(update={"users": users, "format": kind}), {**ours.sources, **sources})
 
 

@@ -42,6 +42,10 @@ COMPACT: Literal[14] = 14
 searched."""
 WITH_PRIOR: Literal[15] = 15
 """First format whose users may have a prior; a release has it where they do."""
+SIGNS: Literal[16] = 16
+"""First format that may search a segment by a graph over the signs of rotated vectors; a release has it where one is so
+searched."""
+NEWEST = SIGNS
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
 Count = Annotated[int, Field(ge=0)]
@@ -75,7 +79,7 @@ class Preprocessing(Frozen):
 class SegmentIndex(Frozen):
     """How a segment is searched."""
 
-    kind: Literal["exact", "compact", "graph", "hnsw", "ivf"]
+    kind: Literal["exact", "signs", "compact", "graph", "hnsw", "ivf"]
     file: File | None
     """File of the index; None where search is exact."""
     recall: float
@@ -201,7 +205,7 @@ class Provenance(Frozen):
 class Manifest(Frozen):
     """One release. It holds no time and no address: the same content with the same parent is the same release."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] = FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16] = FORMAT
     sequence: Count
     parent: ReleaseId | None
     preprocessing: Preprocessing
@@ -287,7 +291,7 @@ class Manifest(Frozen):
             plain = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise ReleaseError(f"the manifest of release {release} is not JSON", remedy=remedy) from error
-        refuse_newer(plain, f"release {release}", WITH_PRIOR)
+        refuse_newer(plain, f"release {release}", NEWEST)
         try:
             found = cls.model_validate(plain)
         except ValidationError as error:
@@ -327,9 +331,10 @@ class Manifest(Frozen):
         return _content(self) == _content(other)
 
 
-def has_compact(segments: Iterable[ReleasedSegment]) -> bool:
-    """Whether one of some segments is searched as only readers of format COMPACT know."""
-    return any(segment.index.kind == "compact" for segment in segments)
+def format_of_indexes(segments: Iterable[ReleasedSegment]) -> Literal[1, 14, 16]:
+    """The oldest format whose readers know how some segments are searched."""
+    kinds = {segment.index.kind for segment in segments}
+    return SIGNS if "signs" in kinds else COMPACT if "compact" in kinds else FORMAT
 
 
 def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: ANN401  any JSON value

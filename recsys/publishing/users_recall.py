@@ -79,7 +79,7 @@ def users_recall(
         return None
     measure = _measured(profiles, likes, kept)
     found = UsersRecall(measure(profiles.searcher))
-    for factor in WIDENINGS if kinds & {"compact", "graph", "hnsw"} else ():
+    for factor in WIDENINGS if kinds & {"signs", "compact", "graph", "hnsw"} else ():
         if found.recall >= minimum:
             break
         width = min(factor * params.search_width, WIDEST_SEARCH)

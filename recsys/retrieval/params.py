@@ -9,6 +9,9 @@ WIDEST_SEARCH = 4096
 FOUR_BITS_FROM = 256
 """From so many dimensions on an index keeps 4 bits per number: the errors of more numbers cancel out. Narrower vectors
 are small anyway, and get 8."""
+SIGNS_FROM = 768
+"""From so many on it keeps 1 bit, the sign. Of 65,000 similar titles in 384 dimensions the 400 with the most equal
+signs hold .86 of the true 100 best; of 100,000 in 1,024 dimensions they hold .99."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -8,7 +8,6 @@ list is never short while there are items left. What an index finds is scored ag
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -30,21 +29,12 @@ RARE_SHARE = 0.5
 """Where at least this share of a segment is allowed, its index is always used."""
 FEW_ROWS = 1024
 """Up to this many allowed rows are read and compared exactly."""
-ROWS_PER_VIEWED = 10
-"""A graph compares a query with about this many rows for each one that it keeps in view. Where no more are allowed,
-comparing them all is cheaper."""
-SLACK = 1.5
-"""Margin for the number of rows that an index is queried for, since allowed rows may be unevenly distributed."""
 WIDENING = 4
 """Factor on the rows that an index is queried for, where it found too few that are allowed."""
 MAX_REACH = 4096
 """A search that would need more rows of an index compares all allowed ones, such as for a user with more than about
 2,700 likes, none of which may be in the list. That finds all; a longer walk through the graph missed a tenth of the
 list where the likes were just the nearest items."""
-RESCORED = 1.5
-"""Rows scored exactly, per wanted one, and RESCORED_MORE: the index orders by copies of 4 bits per number. On profiles
-of 384 dimensions the best 166 by them hold .9996 of the best 100, on wider ones all."""
-RESCORED_MORE = 16
 
 
 @dataclass(frozen=True)
@@ -221,25 +211,27 @@ class SegmentSearcher:
         if segment.index is None or n_allowed <= max(width, FEW_ROWS if share < RARE_SHARE else 0):
             inside = max((int(((rows >= start) & (rows < end)).sum()) for rows in excluded), default=0)
             return list(map(_without, self._compared(position, queries, k + inside, is_allowed_L), excluded))
-        index, wanted = self._indexes[position], ceil(RESCORED * k) + RESCORED_MORE
+        index = self._indexes[position]
         viewed = max(index.search_width, self.search_width)
-        reach = max(ceil(RESCORED * width) + RESCORED_MORE, viewed, ceil(SLACK * width / share))
+        # A margin is in it, since allowed rows may be unevenly distributed.
+        reach = max(index.coarseness.n_viewed(width, share), viewed)
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
-        while (
-            len(short) and reach <= MAX_REACH and (share >= RARE_SHARE or n_allowed > ROWS_PER_VIEWED * reach)
-        ):
+        while len(short) and reach <= MAX_REACH and index.coarseness.walks(n_allowed, share, reach):
             for q, rows_R in zip(short.tolist(), index.search(queries[short], reach), strict=True):
-                best[q] = _without(self.live_items(position, rows_R, is_allowed_L), excluded[q])[:wanted]
+                best[q] = _without(self.live_items(position, rows_R, is_allowed_L), excluded[q])
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
-            wide = wanted + width - k
+            wide = index.coarseness.listed * max(index.coarseness.n_viewed(width), viewed)
             rows_QR = index.scan(queries[short], wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
                 best[q] = _without(self.live_items(position, rows_R), excluded[q])
-        return best
+        return [
+            items[index.shortlist(query, self.latest.row_of_item[items], k)]
+            for query, items in zip(queries, best, strict=True)
+        ]
 
     def _compared(
         self, position: int, queries: NDArray[np.float32], width: int, is_allowed_L: NDArray[np.bool_] | None

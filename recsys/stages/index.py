@@ -40,7 +40,7 @@ def _entry(
     from recsys.retrieval.segments import index_recall
 
     vectors = segment.vectors()
-    kind = index_kind(len(vectors), params)
+    kind = index_kind(len(vectors), vectors.shape[1], params)
     entry: dict[str, object] = {
         "segment": segment.name,
         "kind": kind,

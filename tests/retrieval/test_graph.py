@@ -11,7 +11,7 @@ from recsys.retrieval.graph import build_graph
 from recsys.retrieval.index_file import IndexFile, build_index
 from recsys.retrieval.links import KEPT, NONE, neighbours, workers
 from recsys.retrieval.repair import attach_equal, connect, first_of_equal, reachable
-from tests.retrieval.test_segments import PARAMS, unit
+from tests.retrieval.test_segments import PARAMS, like_texts, unit
 
 
 @pytest.fixture
@@ -19,14 +19,6 @@ def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few thousand vectors are divided as a million are."""
     monkeypatch.setattr(cells, "CELL_SIZE", 120)
     monkeypatch.setattr(cells, "MAX_CELL_SIZE", 300)
-
-
-def like_texts(rng: np.random.Generator, n: int, dim: int = 64) -> np.ndarray:
-    """Unit vectors around many topics, whose variance falls from direction to direction, as that of profiles does."""
-    falling = (1 / np.sqrt(1 + np.arange(dim))).astype(np.float32)
-    topics = rng.standard_normal((n // 20, dim)) * falling
-    found = topics[rng.integers(len(topics), size=n)] + 0.7 * rng.standard_normal((n, dim)) * falling
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
 def lowest(vectors: np.ndarray, n_links: int = 32) -> tuple[np.ndarray, int]:

@@ -14,9 +14,10 @@ from recsys.errors import ReleaseError
 from recsys.retrieval.index_file import WIDEST_SEARCH, IndexFile, build_index, index_kind
 from recsys.retrieval.rotation import rotated
 from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file
-from tests.retrieval.test_segments import KINDS, PARAMS, unit
+from tests.retrieval.test_segments import KINDS, PARAMS, WIDE, unit
 
 N, DIM = 600, 16
+GRAPHS = ["signs", "compact", "hnsw"]
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +26,42 @@ def vectors():
 
 
 @pytest.fixture(scope="module")
-def contents(vectors, tmp_path_factory):
+def vectors_of(vectors):
+    wide = unit(np.random.default_rng(0), N, WIDE)
+    return {kind: wide if kind == "signs" else vectors for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def contents(vectors_of, tmp_path_factory):
     path = tmp_path_factory.mktemp("graph") / "index.faiss"
-    build_index(vectors, PARAMS, path)
-    return {"compact": path.read_bytes(), "hnsw": hnsw_file(vectors), "ivf": ivf_file(vectors)}
+    made = {}
+    for kind in ("signs", "compact"):
+        build_index(vectors_of[kind], PARAMS, path)
+        made[kind] = path.read_bytes()
+    return made | {"hnsw": hnsw_file(vectors_of["hnsw"]), "ivf": ivf_file(vectors_of["ivf"])}
+
+
+def unpacked(content):
+    """The faiss index of a file's content."""
+    import faiss
+
+    is_signs = content[:4] == b"IBHf"
+    return (faiss.deserialize_index_binary if is_signs else faiss.deserialize_index)(
+        np.frombuffer(content, np.uint8)
+    )
+
+
+def packed(index):
+    import faiss
+
+    is_signs = isinstance(index, faiss.IndexBinary)
+    return (faiss.serialize_index_binary if is_signs else faiss.serialize_index)(index).tobytes()
 
 
 @pytest.fixture
 def opened(tmp_path):
-    def open_it(content, n=N, dim=DIM):
+    def open_it(content, n=N, dim=None):
+        dim = dim or (WIDE if content[:4] == b"IBHf" else DIM)
         path = tmp_path / "index.faiss"
         path.write_bytes(content)
         return IndexFile(path, n, dim)
@@ -42,8 +70,8 @@ def opened(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, vectors, kind):
-    found = opened(contents[kind]).search(vectors[:5], 10)
+def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, vectors_of, kind):
+    found = opened(contents[kind]).search(vectors_of[kind][:5], 10)
     assert all(row in found[row] for row in range(5))
 
 
@@ -78,6 +106,11 @@ def test_a_rotation_keeps_inner_products_at_any_width(dim, seed):
     assert rotated(some) @ rotated(some).T == pytest.approx(some @ some.T, rel=1e-4, abs=1e-4)
 
 
+def metric_at(content):
+    """Where the head of a file says how vectors are compared."""
+    return 21 if content[:4] == b"IBHf" else 33
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "spoil",
@@ -90,13 +123,13 @@ def test_a_rotation_keeps_inner_products_at_any_width(dim, seed):
         lambda c: c[:4] + b"\xff" * 4000,
         lambda c: c[:8] + struct.pack("<q", 10**12) + c[16:],
         lambda c: c[:4] + struct.pack("<i", 10**6) + c[8:],
-        lambda c: c[:33] + struct.pack("<i", 1) + c[37:],
+        lambda c: c[: metric_at(c)] + struct.pack("<i", 7) + c[metric_at(c) + 4 :],
     ],
     ids=["empty", "head", "cut", "short", "kind", "ones", "count", "width", "metric"],
 )
 def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind, spoil):
     with pytest.raises(
-        ReleaseError, match=r"index\.faiss is not an index of 600 vectors of width 16"
+        ReleaseError, match=r"index\.faiss is not an index of 600 vectors of width (16|768)"
     ) as refused:
         opened(spoil(contents[kind]))
     assert "open another release" in refused.value.remedy
@@ -106,15 +139,17 @@ def test_a_file_that_is_no_such_index_is_refused_by_name(opened, contents, kind,
 def test_an_index_of_another_segment_is_refused(opened, contents, n, dim):
     with pytest.raises(ReleaseError, match="it has 600 vectors of width 16"):
         opened(contents["compact"], n, dim)
+    with pytest.raises(ReleaseError, match="it has 600 vectors of 768 signs"):
+        opened(contents["signs"], n, dim + WIDE - DIM)
 
 
-@pytest.mark.parametrize("kind", ["compact", "hnsw"])
+@pytest.mark.parametrize("kind", GRAPHS)
 def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(opened, contents, kind):
     """faiss reads the third of these files, and a search would then read beyond the graph."""
     import faiss
 
     content = contents[kind]
-    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    index = unpacked(content)
     graph = index.hnsw
     levels, offsets = faiss.vector_to_array(graph.levels), faiss.vector_to_array(graph.offsets)
     neighbours, low = faiss.vector_to_array(graph.neighbors), int(np.flatnonzero(levels == 1)[0])
@@ -133,12 +168,12 @@ def test_a_neighbour_that_is_no_vector_or_takes_no_part_on_its_level_is_refused(
             opened(content[:at] + damaged.tobytes() + content[at + neighbours.nbytes :])
 
 
-@pytest.mark.parametrize("kind", ["compact", "hnsw"])
+@pytest.mark.parametrize("kind", GRAPHS)
 def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
     import faiss
 
     content = contents[kind]
-    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    index = unpacked(content)
     levels = faiss.vector_to_array(index.hnsw.levels)
     at = content.index(levels.tobytes())
     for place, level in ((0, 90), (int(np.flatnonzero(levels == 1)[0]), 2)):
@@ -150,28 +185,31 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
 
 def test_a_segment_without_vectors_has_no_graph():
     params = PARAMS.model_copy(update={"exact_below": 0})
-    assert [index_kind(n, params) for n in (0, 1)] == ["exact", "compact"]
+    assert [index_kind(n, 16, params) for n in (0, 1)] == ["exact", "compact"]
+
+
+def test_wide_vectors_are_searched_by_their_signs():
+    assert [index_kind(N, dim, PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
 
 
 def of_width(content, width):
-    import faiss
-
-    index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
+    index = unpacked(content)
     index.hnsw.efSearch = width
-    return faiss.serialize_index(index).tobytes()
+    return packed(index)
 
 
+@pytest.mark.parametrize("kind", GRAPHS)
 @pytest.mark.parametrize("width", [0, -1])
-def test_a_file_whose_search_keeps_nothing_is_refused(opened, contents, width):
+def test_a_file_whose_search_keeps_nothing_is_refused(opened, contents, kind, width):
     with pytest.raises(ReleaseError, match=f"its search keeps {width} rows in view"):
-        opened(of_width(contents["compact"], width))
+        opened(of_width(contents[kind], width))
 
 
-@pytest.mark.parametrize("kind", ["compact", "hnsw"])
-def test_a_file_that_asks_for_an_endless_search_gets_a_bounded_one(opened, contents, vectors, kind):
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_a_file_that_asks_for_an_endless_search_gets_a_bounded_one(opened, contents, vectors_of, kind):
     file = opened(of_width(contents[kind], 10**9))
     assert file.search_width == WIDEST_SEARCH
-    assert file.search(vectors[:1], 1)[0, 0] == 0
+    assert file.search(vectors_of[kind][:1], 1)[0, 0] == 0
 
 
 def test_vectors_that_are_stored_in_another_way_are_refused(opened, vectors):
@@ -182,6 +220,15 @@ def test_vectors_that_are_stored_in_another_way_are_refused(opened, vectors):
     index.add(vectors)
     with pytest.raises(ReleaseError, match="stored in another way"):
         opened(faiss.serialize_index(index).tobytes())
+
+
+def test_signs_that_are_stored_in_another_way_are_refused(opened):
+    import faiss
+
+    index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(WIDE), WIDE, 1)
+    content = packed(index)
+    with pytest.raises(ReleaseError, match="is not an index"):
+        opened(b"IBHf" + content[4:])
 
 
 def test_a_list_with_a_row_of_elsewhere_is_refused(opened, contents):
@@ -222,5 +269,6 @@ for call in (ask, ask_of_many):
 def test_a_process_that_has_asked_with_one_query_may_fork_others_that_ask(contents, tmp_path, kind):
     path = tmp_path / "index.faiss"
     path.write_bytes(contents[kind])
-    command = [sys.executable, "-c", ASKS_THEN_FORKS, str(path), str(N), str(DIM)]
+    dim = WIDE if kind == "signs" else DIM
+    command = [sys.executable, "-c", ASKS_THEN_FORKS, str(path), str(N), str(dim)]
     subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "2"}, check=True)

@@ -1,0 +1,101 @@
+"""A graph over the signs of vectors (`signs.py`): a walk along it reads an eighth of what copies of 4 bits would be."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.retrieval.signs import agreeing, differing, signs_of
+
+# Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
+NONE = -1
+DEVIATION = np.sqrt(np.pi / 2 - 1)
+"""Standard deviation of an inner product that is estimated by signs, times √D, for a query and vectors of length 1."""
+DOUBT = 2.5
+"""Rows are scored by their vectors where they may be this many standard deviations better than their signs say. Of
+100,000 profiles that were 30 to 45 rows for the best ten, and held .997 of these."""
+
+
+class SignGraph:
+    """Searches an `IndexBinaryHNSW` of faiss that has been checked.
+
+    Args:
+        faiss: the module.
+        index: the index; its storage holds signs as `signs_of` gives them.
+    """
+
+    def __init__(self, faiss: Any, index: Any) -> None:  # noqa: ANN401  untyped library
+        self._faiss = faiss
+        self._index = index
+        self._storage = faiss.downcast_IndexBinary(index.storage)
+
+    def search(self, turned_QD: NDArray[np.float32], width: int, viewed: int) -> NDArray[np.int64]:
+        """Walk along the graph.
+
+        Args:
+            turned_QD: queries, rotated.
+            width: length of the lists.
+            viewed: rows that the walk keeps in view, at least `width`.
+
+        Returns:
+            Rows, those with the most signs of the query first; NONE where fewer were found: [Q, width].
+        """
+        params = self._faiss.SearchParametersHNSW(efSearch=viewed)
+        _, rows_QK = self._index.search(signs_of(turned_QD), width, params=params)
+        found: NDArray[np.int64] = rows_QK
+        return found
+
+    def scan(
+        self, turned_QD: NDArray[np.float32], width: int, is_allowed_N: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Compare queries with all allowed rows.
+
+        Args:
+            turned_QD: queries, rotated.
+            width: length of the lists.
+            is_allowed_N: mask of the rows.
+
+        Returns:
+            Rows as `search` gives them.
+        """
+        rows_R, rows_QK = np.flatnonzero(is_allowed_N), np.full((len(turned_QD), width), NONE, np.int64)
+        if not len(rows_R):
+            return rows_QK
+        signs_RB = self._signs_NB if len(rows_R) == len(is_allowed_N) else self._signs_NB[rows_R]
+        for q, signs_B in enumerate(signs_of(turned_QD)):
+            differing_R = differing(signs_B, signs_RB)
+            near = np.arange(len(rows_R))
+            if len(rows_R) > width:
+                near = np.flatnonzero(differing_R <= np.partition(differing_R, width - 1)[width - 1])
+            best = near[np.argsort(differing_R[near], kind="stable")][:width]
+            rows_QK[q, : len(best)] = rows_R[best]
+        return rows_QK
+
+    def shortlist(
+        self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int
+    ) -> NDArray[np.bool_]:
+        """Compare some rows with a query's own numbers.
+
+        Args:
+            turned_D: the query, rotated.
+            rows_R: rows.
+            k: how many are wanted.
+
+        Returns:
+            Which of them may be among the k best, as far as their signs can tell: [R].
+        """
+        if len(rows_R) <= k:
+            return np.ones(len(rows_R), np.bool_)
+        root = np.sqrt(len(turned_D))
+        about_R = agreeing(turned_D, self._signs_NB[rows_R]) * (np.sqrt(np.pi / 2) / root)
+        doubt = DOUBT * DEVIATION / root * float(np.linalg.norm(turned_D))
+        may_be_R: NDArray[np.bool_] = (
+            about_R >= np.partition(about_R, len(rows_R) - k)[len(rows_R) - k] - doubt
+        )
+        return may_be_R
+
+    @property
+    def _signs_NB(self) -> NDArray[np.uint8]:
+        """Signs of all vectors, mapped from the file."""
+        codes: NDArray[np.uint8] = self._faiss.rev_swig_ptr(self._storage.xb.data(), self._storage.xb.size())
+        return codes.reshape(int(self._storage.ntotal), -1)

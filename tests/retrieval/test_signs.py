@@ -1,0 +1,72 @@
+"""Signs of vectors: counted and compared as by hand, and good enough to find candidates by."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.retrieval.index_file import IndexFile, build_index
+from recsys.retrieval.rotation import rotated
+from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
+from tests.retrieval.test_segments import PARAMS, WIDE, like_texts
+
+
+def test_a_sign_is_1_above_0_and_bits_beyond_the_last_number_are_0() -> None:
+    turned = np.array([[0.1, -0.1, 0, 2, -1, -1, -1, 1, 0.5, -0.5]], np.float32)
+    assert signs_of(turned).tolist() == [[0b10010001, 0b10000000]]
+    assert [n_bytes(dim) for dim in (1, 8, 9, 1024)] == [1, 1, 2, 128]
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_signs_are_compared_as_one_by_one(dim: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    some, query = (
+        rng.standard_normal((9, dim)).astype(np.float32),
+        rng.standard_normal(dim).astype(np.float32),
+    )
+    signs = signs_of(some)
+    expected = ((some > 0) != (query > 0)).sum(axis=1)
+    assert differing(signs_of(query[None])[0], signs).tolist() == expected.tolist()
+    products = np.where(some > 0, 1, -1) @ query.astype(np.float64)
+    offset = query.astype(np.float64).sum()
+    rounding = float(np.abs(query).max()) / 127 * dim  # half a step of each number, twice
+    assert agreeing(query, signs) == pytest.approx(products + offset, abs=rounding)
+
+
+def test_a_query_of_zeros_agrees_with_all_vectors_alike() -> None:
+    assert agreeing(np.zeros(9, np.float32), signs_of(np.eye(9, dtype=np.float32))).tolist() == [0] * 9
+
+
+def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    vectors = like_texts(rng, 3000, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), rng.random(3000) < 0.5
+    found = index.scan(vectors[:40], 200, allowed)
+    assert allowed[found].all()
+    equal_signs = (rotated(vectors)[found[0]] > 0) == (rotated(vectors[:1]) > 0)
+    assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
+    truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
+    left = [rows[index.shortlist(vectors[q], rows, 10)] for q, rows in enumerate(found)]
+    assert np.mean([np.isin(best, one).mean() for best, one in zip(truth, left, strict=True)]) > 0.98
+    assert max(map(len, left)) < 200 and np.mean([len(one) for one in left]) < 100
+
+
+def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> None:
+    vectors = like_texts(np.random.default_rng(3), 200, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index = IndexFile(tmp_path / "index.faiss", *vectors.shape)
+    assert index.shortlist(vectors[0], np.arange(5), 5).all()
+    assert len(index.shortlist(vectors[0], np.arange(0), 5)) == 0
+
+
+def test_where_fewer_are_allowed_than_wanted_the_list_is_padded(tmp_path: Path) -> None:
+    vectors = like_texts(np.random.default_rng(2), 200, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), np.zeros(200, bool)
+    assert (index.scan(vectors[:2], 3, allowed) == -1).all()
+    allowed[[7, 9]] = True
+    found = index.scan(vectors[7:8], 3, allowed)
+    assert found.tolist() == [[7, 9, -1]]
