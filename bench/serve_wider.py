@@ -32,8 +32,8 @@ from recsys.publishing.release import CHOSEN, File, Manifest, SegmentIndex, form
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.index_file import build_index, index_kind
+from recsys.retrieval.measuring import widen
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
-from recsys.retrieval.segments import index_recall
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 from recsys.storage.tables import write_arrow
@@ -51,10 +51,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("size", type=int, help="a multiple of 100,000")
-    widen(World(parser.parse_args().size))
+    make_wider(World(parser.parse_args().size))
 
 
-def widen(world: World) -> None:
+def make_wider(world: World) -> None:
     """Make a catalogue out of the smaller one, which must be published.
 
     Args:
@@ -81,7 +81,7 @@ def widen(world: World) -> None:
         (folder / "making.faiss").rename(folder / "index.faiss")
         keep(world, "index", time.perf_counter() - began)
     began = time.perf_counter()
-    _publish(profiles, world, folder, settings, index_recall(vectors, folder / "index.faiss", params))
+    _publish(profiles, world, folder, settings, widen(vectors, params, folder / "index.faiss"))
     keep(world, "publish", time.perf_counter() - began)
     shutil.rmtree(folder)
 

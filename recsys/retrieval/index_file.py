@@ -141,6 +141,21 @@ def _lay_graph(faiss: Any, graph: Graph, target: Any) -> None:  # noqa: ANN401  
     target.entry_point, target.max_level = graph.entry, len(graph.widths) - 2
 
 
+def set_search_width(path: Path, width: int) -> None:
+    """Let searches of a graph keep more rows in view than its file says, or fewer.
+
+    Args:
+        path: a file of `build_index`; it is written again.
+        width: rows, at least 1.
+    """
+    faiss = load_faiss()
+    with path.open("rb") as file:
+        is_signs = file.read(len(SIGN_GRAPH)) == SIGN_GRAPH
+    index = (faiss.read_index_binary if is_signs else faiss.read_index)(str(path))
+    index.hnsw.efSearch = width
+    (faiss.write_index_binary if is_signs else faiss.write_index)(index, str(path))
+
+
 def _uniform(faiss: Any) -> dict[int, int]:  # noqa: ANN401  untyped library
     """Quantisers with one step for all dimensions, which is how rotated vectors are stored, by bits per number."""
     return {4: faiss.ScalarQuantizer.QT_4bit_uniform, 8: faiss.ScalarQuantizer.QT_8bit_uniform}

@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval.in_place import NOISE, best_places, row_by_row
+from recsys.retrieval.in_place import best_places, row_by_row
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.ordering import ordered
-from recsys.retrieval.params import IndexParams
 from recsys.retrieval.row_file import RowFile
 
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, L live rows of one
@@ -58,33 +56,6 @@ class Found:
     """Positions in `Latest.item_ids`, best first; PAD where there are fewer items."""
     scores_QK: NDArray[np.float64]
     """Inner products; -inf where there is PAD."""
-
-
-def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
-    """Recall@10 of an index file against exact search, with a sample of the segment's vectors as queries.
-
-    A query's own row is left out of its list. A found item that is as near as the true tenth one counts.
-
-    Args:
-        vectors_ND: the segment's live vectors.
-        index: a file of `build_index`.
-        params: `recall_queries` and `seed`.
-
-    Returns:
-        A share in [0, 1]; 1 for a single vector.
-    """
-    n = len(vectors_ND)
-    everything = Latest(ItemIds(map(str, range(n))), np.zeros(n, np.int32), np.arange(n, dtype=np.int64))
-    sample = np.random.default_rng(params.seed).choice(n, min(params.recall_queries, n), replace=False)
-    queries_QD = np.asarray(vectors_ND[np.sort(sample)])
-    itself = [{int(row)} for row in np.sort(sample)]
-    k = min(RECALL_AT, n - 1)
-    if k < 1:
-        return 1.0
-    truth = SegmentSearcher([IndexedSegment(vectors_ND)], everything).search(queries_QD, k, itself)
-    found = SegmentSearcher([IndexedSegment(vectors_ND, index)], everything).search(queries_QD, k, itself)
-    hits_QK = found.scores_QK >= truth.scores_QK[:, -1:] - NOISE
-    return float(hits_QK.mean())
 
 
 class SegmentSearcher:

@@ -37,7 +37,7 @@ def _entry(
     segment: Segment, params: IndexParams, at: Artifacts, known: dict[str, dict[str, object]]
 ) -> dict[str, object]:
     from recsys.retrieval.index_file import build_index, index_kind
-    from recsys.retrieval.segments import index_recall
+    from recsys.retrieval.measuring import index_recall, widen
 
     vectors = segment.vectors()
     kind = index_kind(len(vectors), vectors.shape[1], params)
@@ -56,7 +56,9 @@ def _entry(
         report_progress(f"index of segment {segment.name}: {len(vectors):,} vectors")
         with whole_file(path) as temporary:
             build_index(vectors, params, temporary)
-    elif name in known:  # the file is immutable, so is what was measured on it
+            recall = widen(vectors, params, temporary)
+        return entry | {"file": name, "recall": recall}
+    if name in known:  # the file is immutable, so is what was measured on it
         return known[name]
     return entry | {"file": name, "recall": index_recall(vectors, path, params)}
 

@@ -34,6 +34,8 @@ def test_a_gram_matrix_does_not_grow_with_items(tmp_path):
 
 @pytest.mark.parametrize(("n", "width", "links"), [(1_000, 48, 32), (10_000, 48, 32), (1_000, 200, 16)])
 def test_index_files_are_as_large_as_expected_within_two_per_cent(tmp_path, n, width, links):
-    params = IndexParams(exact_below=0, links=links, search_width=100, recall_queries=10, seed=1)
+    params = IndexParams(
+        exact_below=0, links=links, search_width=100, least_recall=0, recall_queries=10, seed=1
+    )
     build_index(unit_rows(n, width), params, tmp_path / "index")
     assert (tmp_path / "index").stat().st_size == pytest.approx(index_bytes(n, width, links), rel=0.02)

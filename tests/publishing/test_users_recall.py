@@ -17,7 +17,7 @@ from recsys.publishing.sampled_users import sampled_likes
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval import best_rows
 from recsys.retrieval.index_file import load_faiss
-from recsys.retrieval.segments import index_recall
+from recsys.retrieval.measuring import index_recall
 from recsys.storage.folder import FolderStorage
 from tests.publishing.film_workspace import DIM, FilmWorkspace
 from tests.retrieval.old_files import ivf_file

@@ -12,7 +12,7 @@ from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 
 N, DIM, K = 300, 16, 5
 NAMES = ("indexed", "plain")
-PARAMS = IndexParams(exact_below=1, links=16, search_width=64, recall_queries=1, seed=0)
+PARAMS = IndexParams(exact_below=1, links=16, search_width=64, least_recall=0, recall_queries=1, seed=0)
 
 
 def unit(rng, *shape):

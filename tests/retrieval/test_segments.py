@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import build_index
+from recsys.retrieval.measuring import index_recall
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segments import (
     FEW_ROWS,
@@ -17,11 +18,10 @@ from recsys.retrieval.segments import (
     RARE_SHARE,
     IndexedSegment,
     SegmentSearcher,
-    index_recall,
 )
 from tests.retrieval.old_files import hnsw_file, ivf_file
 
-PARAMS = IndexParams(exact_below=100, links=32, search_width=64, recall_queries=50, seed=7)
+PARAMS = IndexParams(exact_below=100, links=32, search_width=64, least_recall=0.0, recall_queries=50, seed=7)
 KINDS = ["signs", "compact", "hnsw", "ivf"]
 WIDE = 768
 """From so many dimensions on an index keeps signs."""

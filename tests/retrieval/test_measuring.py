@@ -1,0 +1,41 @@
+"""The width of a search grows until it finds enough, and is kept in the file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from recsys.retrieval.index_file import IndexFile, build_index, set_search_width
+from recsys.retrieval.measuring import index_recall, widen
+from tests.retrieval.test_segments import PARAMS, WIDE, like_texts, unit
+
+NARROW = PARAMS.model_copy(update={"search_width": 40, "links": 16})
+
+
+def test_a_search_is_widened_as_far_as_it_must_be_and_no_further(tmp_path: Path) -> None:
+    vectors = unit(np.random.default_rng(1), 8000, 128)  # without any structure, which is hard to search
+    build_index(vectors, NARROW, tmp_path / "narrow.faiss")
+    poor = index_recall(vectors, tmp_path / "narrow.faiss", NARROW)
+    assert poor < 0.95
+    index = tmp_path / "index.faiss"
+    for wanted, width in ((0.0, 40), (poor + 0.001, 80), (1.0, 160)):
+        params = NARROW.model_copy(update={"least_recall": wanted})
+        index.write_bytes((tmp_path / "narrow.faiss").read_bytes())
+        found = widen(vectors, params, index)
+        assert IndexFile(index, *vectors.shape).search_width == width
+        assert found == index_recall(vectors, index, params)
+        assert (found > poor) == (width > 40)
+
+
+def test_a_graph_over_signs_takes_another_width(tmp_path: Path) -> None:
+    vectors = like_texts(np.random.default_rng(3), 300, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    before = (tmp_path / "index.faiss").stat().st_size
+    set_search_width(tmp_path / "index.faiss", 123)
+    assert IndexFile(tmp_path / "index.faiss", *vectors.shape).search_width == 123
+    assert (tmp_path / "index.faiss").stat().st_size == before
+
+
+def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:
+    one = unit(np.random.default_rng(2), 1)
+    build_index(one, PARAMS, tmp_path / "index.faiss")
+    assert widen(one, PARAMS, tmp_path / "index.faiss") == 1
