@@ -60,9 +60,9 @@ class Coarseness:
     listed: int
     """Rows that such a comparison lists, for each one that a walk would keep in view: it has seen more of them."""
 
-    def n_viewed(self, k: int, share: float = 1.0) -> int:
-        """Rows to keep in view for a list of k, where a share of all rows may be in it."""
-        return ceil(self.viewed * k / share) + VIEWED_MORE
+    def n_viewed(self, k: int, n_excluded: int = 0, share: float = 1.0) -> int:
+        """Rows to keep in view for a list of k without some rows, where a share of all others may be in it."""
+        return ceil((self.viewed * k + EXCLUDED * n_excluded) / share) + VIEWED_MORE
 
     def walks(self, n_allowed: int, share: float, viewed: int) -> bool:
         """Whether a graph is walked that keeps so many rows in view, rather than all allowed rows compared."""
@@ -70,10 +70,12 @@ class Coarseness:
 
 
 VIEWED_MORE = 16
+EXCLUDED = 1.5
+"""Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
 COPIES = Coarseness(viewed=1.5, compared=10, walked_from=0.5, listed=1)
 """On profiles of 384 dimensions the best 166 by copies of 4 bits hold .9996 of the best 100, on wider ones all."""
-SIGNS = Coarseness(viewed=5, compared=60, walked_from=inf, listed=4)
-"""On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view."""
+SIGNS = Coarseness(viewed=10, compared=60, walked_from=inf, listed=4)
+"""On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view; a million need twice as many."""
 
 
 def index_kind(n: int, dim: int, params: IndexParams) -> Literal["exact", "compact", "signs"]:

@@ -185,7 +185,7 @@ class SegmentSearcher:
         index = self._indexes[position]
         viewed = max(index.search_width, self.search_width)
         # A margin is in it, since allowed rows may be unevenly distributed.
-        reach = max(index.coarseness.n_viewed(width, share), viewed)
+        reach = max(index.coarseness.n_viewed(k, width - k, share), viewed)
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
@@ -195,7 +195,7 @@ class SegmentSearcher:
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
-            wide = index.coarseness.listed * max(index.coarseness.n_viewed(width), viewed)
+            wide = index.coarseness.listed * max(index.coarseness.n_viewed(k, width - k), viewed)
             rows_QR = index.scan(queries[short], wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
                 best[q] = _without(self.live_items(position, rows_R), excluded[q])
