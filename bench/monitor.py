@@ -33,7 +33,7 @@ import numpy as np
 from bench.figures import ROOT, commit, write_figures
 from bench.monitor_makers import PRICE, Events, Items, Maker, Releases
 from bench.monitor_worlds import CATALOGUES, World, world
-from recsys.monitoring.judging import Judgement, alarms
+from recsys.monitoring.judging import Judgement, alarms, margin
 from recsys.monitoring.measures import Measure
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.report import Judged
@@ -172,7 +172,7 @@ def _found(judgements: Mapping[str, Judgement], params: MonitorParams) -> dict[s
     found = {}
     for name in alarms(judgements, params.false_alarms):
         one = judgements[name]
-        reach = one.margin * one.furthest
+        reach = margin(one.n_past) * one.furthest
         found[name] = min(CLEAR, abs(one.z) / reach) if reach else CLEAR
     return found
 

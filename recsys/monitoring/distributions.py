@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,6 @@ class Distances:
     Two-Sample Test.
     """
 
-    power: ClassVar = 2
     features: Sequence[NDArray[np.float32]]
     """[R, F] for each arrival, rows of length 1 at most."""
     floor: float
@@ -110,7 +108,6 @@ class Distances:
 class NewWords:
     """Share of each row's words that no row of the others has."""
 
-    power: ClassVar = 1
     words: Sequence[Sequence[frozenset[int]]]
     """For each arrival the words of each row."""
     floor: float
@@ -170,7 +167,6 @@ FAR_SHARE = 0.05
 class Neighbours:
     """Share of rows whose nearest neighbour among the others is further away than that of nearly all earlier rows."""
 
-    power: ClassVar = 1
     vectors: Sequence[NDArray[np.float32]]
     """Unit vectors [R, D] for each arrival."""
     floor: float

@@ -9,7 +9,7 @@ compared with each other in the same way, which shows what is ordinary without a
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ nothing to measure."""
 
 class Measure(Protocol):
     """A figure of each arrival, relative to others."""
-
-    power: ClassVar[int]
-    """2 where the figure is the square of a distance, otherwise 1."""
 
     def compare(self, one: int, others: Sequence[int]) -> Compared:
         """Measure an arrival against others, and each of the others against the rest.
@@ -51,7 +48,6 @@ class Measure(Protocol):
 class Means:
     """Mean of a number of each row."""
 
-    power: ClassVar = 1
     values: Sequence[Rows]
     """[R] for each arrival; NaN where a row has none."""
     floor: float
@@ -95,7 +91,6 @@ class ClusterMeans:
     (Searle, Casella & McCulloch 1992, Variance Components, chapter 3.6).
     """
 
-    power: ClassVar = 1
     values: Sequence[Sequence[Rows]]
     """For each arrival, the numbers of each cluster, at least one; NaN where one is missing."""
     floor: float
@@ -156,7 +151,6 @@ class ClusterMeans:
 class Levels:
     """A number of each arrival as a whole."""
 
-    power: ClassVar = 1
     values: Sequence[float]
     """NaN where an arrival has none."""
     floor: float

@@ -85,7 +85,7 @@ def judge_all(
         if len(others[name]) >= MIN_PAST:
             now, past = measures[name].compare(place, others[name])
             if now is not None and len(past) >= MIN_PAST:
-                found[name] = judge(now, past, signal.side, measures[name].power)
+                found[name] = judge(now, past, signal.side)
     return found
 
 

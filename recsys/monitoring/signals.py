@@ -55,10 +55,15 @@ def _texts(arrivals: Sequence[Arrival]) -> Measure:
 
 
 def _new_words(arrivals: Sequence[Arrival]) -> Measure:
+    return _new_names([one.words for one in arrivals])
+
+
+def _new_names(arrivals: Sequence[Sequence[Sequence[str]]]) -> Measure:
+    """Names, such as words, of each row that no other arrival has."""
     numbers: dict[str, int] = {}
     rows = [
-        [frozenset(numbers.setdefault(word, len(numbers)) for word in row) for row in one.words]
-        for one in arrivals
+        [frozenset(numbers.setdefault(name, len(numbers)) for name in row) for row in arrival]
+        for arrival in arrivals
     ]
     return NewWords(rows, 0.05)
 
@@ -90,6 +95,10 @@ def _events(arrivals: Sequence[Arrival]) -> Measure:
     )
 
 
+def _new_events(arrivals: Sequence[Arrival]) -> Measure:
+    return _new_names([one.rows["event"].to_pylist() for one in arrivals])
+
+
 def _user_values(arrivals: Sequence[Arrival]) -> Measure:
     return ClusterMeans([[np.arcsinh(row) for row in one.lists("value")] for one in arrivals], 0.05)
 
@@ -109,7 +118,7 @@ def _pace(arrivals: Sequence[Arrival]) -> Measure:
 
 
 def _repeats(arrivals: Sequence[Arrival]) -> Measure:
-    return Levels([_ratio(one, "repeats", "rows") for one in arrivals], 0.01)
+    return Levels([_ratio(one, "repeats", "rows") for one in arrivals], 0.005)
 
 
 def _ratio(arrival: Arrival, upper: str, lower: str) -> float:
@@ -137,6 +146,7 @@ SIGNALS: Mapping[str, Mapping[str, Signal]] = MappingProxyType(
         },
         INTERACTIONS: {
             "events": Signal("events", "upper", _events, "event"),
+            "new_events": Signal("share of a user's events that are new", "upper", _new_events, "event"),
             "values": Signal("values of events, arcsinh", "both", _user_values, "value"),
             "new_items": Signal("share of interactions with new items", "both", partial(_user_shares, "is_new")),
             "per_user": Signal("log2 of interactions per user", "both", partial(_level, ("rows", "users"), 0.1)),
