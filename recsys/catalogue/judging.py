@@ -183,7 +183,10 @@ def remedy_of(judged: Judged, expected: Expected) -> str:
         return expected.remedy
     lacking = [name.strip() for one in missing_columns(judged.batch) for name in re.split(",| or ", one)]
     likely = [(found[0], name) for name in lacking if (found := likely_names(judged.batch.columns, name))]
-    return "; ".join([*(f"rename column {theirs!r} to {name}" for theirs, name in likely), expected.remedy])
+    renamed = [f"rename column {theirs!r} to {name}" for theirs, name in likely]
+    if not likely and "item_id" in lacking and len(judged.batch.ignored) > 1:
+        renamed = ["if each item has a column of its own, write a row for each user and item"]
+    return "; ".join([*renamed, expected.remedy])
 
 
 def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[tuple[Verdict, ...]]:

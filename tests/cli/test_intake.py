@@ -128,6 +128,7 @@ ORDINARY = {
     "python.jsonl": b"{'item_id': 'python1', 'title': 'Red shoe'}\n",
     "wrapped.jsonl": b'{"product": {"item_id": "w1", "title": "A"}}\n{"product": {"item_id": "w2", "title": "B"}}\n',
     "float.csv": b"item_id,title\n1e+05,Red shoe\n2e+05,Blue shoe\n",
+    "matrix.csv": b"user_id,zip1,zip2\nann,5,\nbob,,3\n",
 }
 SAID = {
     "zipped.zip": "decompressed (zip)",
@@ -139,14 +140,16 @@ SAID = {
     "python.jsonl": "this is a Python dict, not JSON: write json.dumps(row)",
     "wrapped.jsonl": "each row is inside another object",
     "float.csv": "item_id '1e+05' is in scientific notation, digits are lost; export the column as text",
+    "matrix.csv": "if each item has a column of its own, write a row for each user and item",
 }
-REFUSED = {"ansi.csv", "python.jsonl", "wrapped.jsonl", "float.csv"}
+REFUSED = {"ansi.csv", "python.jsonl", "wrapped.jsonl", "float.csv", "matrix.csv"}
 
 
 def test_ordinary_files_of_many_programs_are_read_as_meant_or_refused_with_a_remedy(recsys, workspace):
     for name, content in ORDINARY.items():
-        (workspace.root / "landing/catalogue").mkdir(parents=True, exist_ok=True)
-        (workspace.root / "landing/catalogue" / name).write_bytes(content)
+        folder = workspace.root / "landing" / ("interactions" if name == "matrix.csv" else "catalogue")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     result = recsys("ingest", "--json", "--skip-code")
     outcomes = json.loads(result.stdout)["outcomes"]
     status = {outcome["key"].partition("/")[2]: outcome["status"] for outcome in outcomes}

@@ -160,6 +160,10 @@ def _header(file: LandedFile, values: list[str], line: int, reading: Reading) ->
     names = tuple(value.strip() for value in values)
     file.check_width(len(names))
     twice = next((n for n, name in enumerate(names, 1) if name and names.index(name) != n - 1), None)
+    if len(names) == 1 and names_key(layout([names[0]]).header) and not names_key(names):
+        raise file.unreadable(
+            "each line is one value in quotes", "write quotes around values, not around whole lines", line
+        )
     if any(BROKEN.search(name) for name in names):
         raise file.unreadable("the header is not UTF-8 text", "write the file in UTF-8", line)
     if twice:

@@ -79,6 +79,11 @@ def test_rows_as_wide_as_a_later_header_are_no_title_lines(rows_of):
     assert len(rows) == 2 * len(ROWS)  # one line less as a header, and the real header as a row
 
 
+def test_lines_in_quotes_are_refused_as_what_they_are(rows_of):
+    with pytest.raises(UnreadableFile, match="each line is one value in quotes"):
+        rows_of('"item_id,title"\n"s1,Cup"\n', ".csv")
+
+
 def test_quotes_escaped_by_backslashes_are_read_where_the_file_is_no_csv_without(rows_of):
     rows, notes = rows_of('item_id,title\ns1,"A 15\\" screen, wide"\ns2,"C:\\\\cups"\ns3,\\N\n', ".csv")
     assert values(rows) == [
