@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
@@ -15,12 +14,11 @@ from recsys.models.packed import remember_model
 from recsys.models.reference import ModelReference
 from recsys.state import code
 from recsys.state.checkpoints import checkpoints_now, is_of_training
+from recsys.state.content import lay_out, push, survey
 from recsys.state.document import State, Versions
-from recsys.state.dvc_lock import outs_exist, read_lock, text_of, write_lock
 from recsys.state.record import Known, Record, carried
 from recsys.state.scope import Scope, place_of
 from recsys.state.store import StateStore
-from recsys.storage.atomic import write_whole
 
 ATTEMPTS = 10
 """Attempts to store a state while other workers are faster, or to bring one that is replaced meanwhile."""
@@ -84,9 +82,9 @@ class Sync:
             StorageError: the store or DVC's remote is out of reach.
         """
         with self._alone() as record:
-            ours, files, known = self._surveyed(record)
+            ours, files, known = survey(self.at, self.scope, record)
             ours = ours.model_copy(update={"done": record.state.done})
-            self._push(ours, record.state)
+            push(self.at, ours, record.state)
             return self._swapped(ours, files, known, record)
 
     def keep_training(self) -> Moved:
@@ -118,8 +116,8 @@ class Sync:
             StorageError: the store or DVC's remote is out of reach.
         """
         with self._alone():
-            ours, files, known = self._surveyed(Record("", State(), {}))
-            self._push(ours, State())
+            ours, files, known = survey(self.at, self.scope, Record("", State(), {}))
+            push(self.at, ours, State())
             pairs = [(ours.files[name], path) for name, path in files.items()]
             uploaded, _ = self.store.upload(self.name, pairs, {})
             ours = ours.renewed(uploaded)
@@ -188,7 +186,7 @@ class Sync:
             code.unpack(at.root)
             if ModelReference.is_at(at.model_reference("champion")):
                 remember_model(ModelReference.load(at.model_reference("champion")), at.cache)
-        self._lay_out(theirs, record.state)
+        lay_out(at, self.scope, theirs, record.state)
         further()
         for name, path in places.items():
             with suppress(FileNotFoundError):  # a checkpoint: the training goes on in the same folder
@@ -196,68 +194,6 @@ class Sync:
         known = {name: value for name, value in known.items() if name in theirs.files}
         Record(theirs.nonce, theirs, known).save(self._record_path)
         return Moved(changed=True, n_bytes=n_bytes)
-
-    def _lay_out(self, theirs: State, base: State) -> None:
-        """Write data.dvc and dvc.lock, and bring the files that they name from DVC's cache or remote.
-
-        A bring that was killed, or whose pull failed, has written both files and laid out half of what they name. So
-        what this machine knows to lie here decides (`base`), beside the files.
-        """
-        at, wanted = self.at, []
-        if theirs.data_dvc is not None and self.scope.data:
-            lies_here = base.data_dvc == theirs.data_dvc == text_of(at.data_dvc)
-            if not lies_here or not at.data.is_dir():
-                wanted.append(at.data_dvc.name)
-            write_whole(at.data_dvc, theirs.data_dvc.encode())
-        if self.scope.whole:
-            dvc.repair(at.root)
-            with dvc.locked(at.root):
-                local = read_lock(at)
-                changed = {
-                    stage: entry
-                    for stage, entry in theirs.lock.items()
-                    if stage not in local or (entry != base.lock.get(stage) and entry != local[stage])
-                }
-                if changed:
-                    write_lock(at, local | changed)
-            wanted += [
-                stage
-                for stage, entry in theirs.lock.items()
-                if stage in changed or entry != base.lock.get(stage) or not outs_exist(at, entry)
-            ]
-        if wanted:
-            dvc.pull(at.root, tuple(wanted))
-
-    def _surveyed(self, record: Record) -> tuple[State, dict[str, Path], Known]:
-        at, known = self.at, dict(record.known)
-        if self.scope.whole:
-            code.pack(at.root)
-        # A training in the same folder goes on while another task ends.
-        files = {name: path for name, path in self.scope.files(at).items() if not is_of_training(name)}
-        found = {name: file for name, file in record.state.files.items() if is_of_training(name)}
-        found |= {name: carried(name, path, known) for name, path in files.items()}
-        lock = dict[str, Any]()
-        if self.scope.whole:
-            dvc.repair(at.root)
-            lock = {stage: entry for stage, entry in read_lock(at).items() if outs_exist(at, entry)}
-            lock = record.state.lock | lock
-        data_dvc = text_of(at.data_dvc) if self.scope.data else None
-        state = State(files=found, data_dvc=data_dvc, lock=lock, n_interactions=self._n_interactions())
-        return state, files, {name: value for name, value in known.items() if name in found}
-
-    def _n_interactions(self) -> int:
-        from recsys.catalogue.parts import INTERACTIONS, list_parts
-
-        if not self.scope.data or not self.at.data.is_dir():
-            return 0
-        return sum(part.arrival.n_rows for part in list_parts(self.at.data, INTERACTIONS))
-
-    def _push(self, ours: State, base: State) -> None:
-        """Send files to DVC's remote that the state names and the previous version did not."""
-        targets = [self.at.data_dvc.name] if ours.data_dvc and ours.data_dvc != base.data_dvc else []
-        targets += [stage for stage, entry in ours.lock.items() if base.lock.get(stage) != entry]
-        if targets:
-            dvc.push(self.at.root, tuple(targets))
 
     def _swapped(
         self,
