@@ -42,8 +42,14 @@ LONGEST_FIRST = (
     "tests/docker/test_images.py",
     "arrivals",
     "tests/walk/test_dvc.py",
+    "tests/planning/test_measuring.py",
+    "tests/localplatform/test_up.py",
     "tests/stages/test_finetune.py",
+    "tests/stages/test_finetune_in_ranks.py",
+    "tests/training/test_ranks.py",
+    "tests/walk/test_walk.py",
     "prepared",
+    "demo",
 )
 """Groups that workers take first, in this order."""
 OURS = ("RECSYS_", "AWS_", "MLFLOW_", "AIRFLOW")
@@ -85,6 +91,9 @@ def pytest_collection_finish() -> None:
     and a tenth of that of quick ones.
     """
     gc.freeze()
+    gc.set_threshold(
+        20_000
+    )  # new objects; the default of 700 looks through the young ones of a test again and again
     gc.enable()
 
 

@@ -167,6 +167,7 @@ def test_every_rival_tries_eight_configurations_its_authors_own_first():
         assert len(rival.first) + len(rival.then) == 8 and rival.first[0] == {}
 
 
+@pytest.mark.whole
 def test_a_second_row_of_the_same_training_set_borrows_and_tells_the_cost(
     task, vectors, tmp_path, monkeypatch
 ):

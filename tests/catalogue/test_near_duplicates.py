@@ -52,6 +52,7 @@ def test_a_thousand_copies_of_one_text_stay_quick_and_count_as_one():
     assert n_near_duplicates([STORY] * 3000 + [f"{STORY} again"], 0.9) == 2
 
 
+@pytest.mark.whole
 def test_a_crowd_of_texts_from_one_template_takes_no_quadratic_time():
     crowd = [f"{STORY} {STORY[::-1]} {number}" for number in range(5000)]
     assert n_near_duplicates(crowd, 0.8) == 5000

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 ENGINE = "import sys; from recsys.catalogue.suite_engine import suite_engine; gx, _ = suite_engine()\n"
 JUDGE = """
 import pandas as pd
@@ -33,6 +35,7 @@ def test_what_no_suite_uses_is_left_out_and_can_be_imported_afterwards():
     assert lines[3] == "select Chart"
 
 
+@pytest.mark.whole
 def test_what_loads_when_used_loads_at_its_first_name():
     code = "import sys\nfrom recsys.importing import load_when_used\nload_when_used('scipy.stats')\n"
     use = "from scipy import stats\nbefore = 'scipy.stats._entropy' in sys.modules\n"

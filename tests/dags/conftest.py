@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.conftest import MLFLOW_WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP_S = 30
+RUNNING = ExitStack()
+"""The servers of the platform."""
 SECRET = "tests only: MLflow and Airflow share it"
 # Where every challenger passes the gate but for one rule, and a person is asked.
 LENIENT = {
@@ -165,10 +168,18 @@ def alerts() -> Iterator[Alerts]:
         thread.join()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """End the platform after the last test here, not with the session: Airflow computes as long as it runs."""
+    try:
+        yield
+    finally:
+        if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+            RUNNING.close()
+
+
 @pytest.fixture(scope="session")
-def platform(
-    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, alerts: Alerts
-) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, alerts: Alerts) -> Platform:
     """Airflow on a clone of this checkout; the encoder is tiny and the sweep short, everything else as it ships."""
     base = tmp_path_factory.mktemp("platform")
     workspace, landing, store = base / "workspace", base / "landing", base / "store"
@@ -191,8 +202,8 @@ def platform(
         "RECSYS_ALERT_KEY": alerts.key,
         "RECSYS_WEBHOOK_SECRET": SECRET,
     }
-    with start_mlflow(base / "mlflow", environment=MLFLOW_WEBHOOKS) as mlflow:
-        environment |= mlflow.environment
-        with start_airflow(workspace, base / "airflow", environment) as server:
-            airflow = Airflow.of(server)
-            yield Platform(server, airflow, workspace, landing, str(store), alerts, mlflow.url, environment)
+    mlflow = RUNNING.enter_context(start_mlflow(base / "mlflow", environment=MLFLOW_WEBHOOKS))
+    environment |= mlflow.environment
+    server = RUNNING.enter_context(start_airflow(workspace, base / "airflow", environment))
+    airflow = Airflow.of(server)
+    return Platform(server, airflow, workspace, landing, str(store), alerts, mlflow.url, environment)

@@ -65,7 +65,7 @@ def wait_for(platform, run_id, state):
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def doomed(platform):
     """A rollback that cannot succeed, started first and judged last: three tries take a while."""
     conf = {"action": "rollback", "release": "999999-0123456789", "why": INJECTION}

@@ -91,6 +91,7 @@ def collect_at_each_call(
             return n
 
 
+@pytest.mark.whole
 def test_a_collector_a_day_ahead_at_any_moment_of_a_publish_breaks_nothing(
     film_workspace: FilmWorkspace, storage: Storage, cache: Path
 ) -> None:

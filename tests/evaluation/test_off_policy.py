@@ -35,6 +35,7 @@ def repeated():
     return [estimate(simulated(seed, model_XA=wrong_XA), rounds=300, seed=seed) for seed in range(300)]
 
 
+@pytest.mark.whole
 def test_ips_and_dr_with_a_wrong_model_are_unbiased_and_snips_nearly(repeated):
     for name in ("ips", "dr", "snips"):
         means = np.array([getattr(one, name).mean for one in repeated])
@@ -46,6 +47,7 @@ def test_ips_and_dr_with_a_wrong_model_are_unbiased_and_snips_nearly(repeated):
     )  # the log's own mean is another value
 
 
+@pytest.mark.whole
 def test_intervals_cover_the_truth_as_often_as_they_say(repeated):
     for name in ("ips", "dr", "snips"):
         covered = np.mean([getattr(one, name).low <= TRUTH <= getattr(one, name).high for one in repeated])

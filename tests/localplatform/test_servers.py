@@ -51,6 +51,7 @@ def soon(condition) -> bool:
     return True
 
 
+@pytest.mark.whole
 def test_stopping_ends_descendants_that_left_the_process_group(tmp_path: Path):
     word = str(tmp_path / "log")
     process = start("runaway", [sys.executable, "-c", RUNAWAY, word], Path(word))

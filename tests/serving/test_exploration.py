@@ -72,6 +72,7 @@ def test_without_an_explorer_and_for_unknown_people_nothing_changes(recommender:
     assert never.exploration.propensities == (1.0,) * 5 and never.exploration.draws == ()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("policy", ["thompson", "linucb", "uniform"])
 def test_lists_occur_as_often_as_their_propensities_say(recommender: Recommender, policy: str) -> None:
     n, who, wanted = 2000, explorer(policy=policy), ListRequest(k=3)

@@ -97,6 +97,7 @@ def test_a_generation_that_is_killed_is_replaced(store: Storage, tmp_path: Path)
         assert counted['firstlight_workers_replaced_total{why="silent"}'] == 0
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells which process a worker comes to")
 def test_a_stopped_worker_of_a_killed_leader_is_killed_after_a_while_and_what_is_left_at_the_end() -> None:
     code = (
@@ -221,6 +222,7 @@ def test_workers_that_found_no_release_are_replaced_once_there_is_one(
         assert len(answering(client)) == 2
 
 
+@pytest.mark.whole
 def test_a_worker_that_computes_is_not_taken_to_hang_and_one_that_does_nothing_is(tmp_path: Path) -> None:
     code = (
         "import hashlib, os, socket, sys, time\n"

@@ -30,10 +30,10 @@ from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
 from recsys.profiles.items import segment_name
 from recsys.profiles.segment_draft import write_segment
 from recsys.ranking.item_weights import ItemWeights
-from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet
 from recsys.storage.packed import PackedFile
 from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
+from tests.publishing.film_workspace import shipped_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIM, TASTES = 16, 6
@@ -46,7 +46,7 @@ WORDS = ("river", "engine", "violin", "harvest", "orbit", "castle")
 
 def settings(**sections):
     """The project's own params.yaml, with a few values changed: settings(split={"min_test_users": 5})."""
-    loaded = Settings.load(ROOT / "params.yaml")
+    loaded = shipped_settings()
     changes = {
         name: getattr(loaded, name).model_copy(update=(FAST if name == "evaluate" else {}) | values)
         for name, values in {"evaluate": {}, **sections}.items()

@@ -338,6 +338,7 @@ def test_a_summary_of_another_training_is_refused(tmp_path):
         evaluate.run(world.settings, world.at)
 
 
+@pytest.mark.whole
 def test_rivals_are_judged_beside_the_champion_and_change_neither_it_nor_the_gate(challenged, tmp_path):
     _, _, without = challenged
     world = make_world(tmp_path, noise=NOISY)

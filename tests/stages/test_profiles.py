@@ -126,6 +126,7 @@ def test_a_damaged_cache_costs_time_and_never_a_result(house, caplog):
     assert "dropped" in caplog.text
 
 
+@pytest.mark.whole
 def test_a_killed_first_encode_goes_on_where_it_was_and_ends_the_same(house):
     some = {f"i{n}": f"{text} {text}" for n, text in enumerate(texts(600, seed=5))}
     land(house, some)

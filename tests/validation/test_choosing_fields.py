@@ -29,6 +29,7 @@ def chosen(dataset, fusion_params):
     return choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500, first_light=BY_FIELD)
 
 
+@pytest.mark.whole
 def test_a_name_beside_a_long_text_makes_words_count_by_field(named, fusion_params):
     found = chosen(named, fusion_params)
     bag = chosen(replace(named, texts=tuple(text.replace("\n", " ") for text in named.texts)), fusion_params)

@@ -22,6 +22,7 @@ def drawn(n: int, temperature: float, seed: int = 0) -> list[Case]:
     return cases
 
 
+@pytest.mark.whole
 def test_the_temperature_that_queries_were_drawn_by_is_found() -> None:
     found = choose_temperature(drawn(3000, TRUE))
     assert found.value == pytest.approx(TRUE, rel=0.1)

@@ -5,18 +5,30 @@ from collections import namedtuple
 
 import pytest
 
+from recsys.encoders.pack import pack_encoder
+from recsys.settings import Settings
+from tests.walk.forking import close
 from tests.walk.place import Place
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_server():
+    """No process outlives the tests."""
+    yield
+    close()
+
 
 Arrival = namedtuple("Arrival", "output release data lock")
 
 
 @pytest.fixture(scope="session")
 def landed(tmp_path_factory, tiny_encoder):
-    """Home of a workspace in which nothing has run, with files that have landed."""
+    """Home of a workspace in which nothing has run, with files that have landed; its cache has the packed encoder."""
     home = tmp_path_factory.mktemp("landed")
     place = Place(home)
     place.begin(tiny_encoder)
     place.small.land_first()
+    pack_encoder(Settings.load(place.root / "params.yaml").encoder, home / "cache/encoders", ())
     return home
 
 

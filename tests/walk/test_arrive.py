@@ -147,10 +147,10 @@ def test_pictures_come_with_an_arrival_and_go_wherever_its_data_goes(place, tmp_
         view = views_at(place.root / "artifacts/features", ["p1", "broken", "p2", "i1"])["image"]
         assert list(view.has_N) == [True, False, True, False]
         own, restored = tmp_path / "own/train_challenger.1", tmp_path / "restored"
-        place.run(*RECSYS, "workspace", "make", str(own), "--train")
-        place.run(*RECSYS, "restore", place.release, "--to", str(restored))
+        place.recsys("workspace", "make", str(own), "--train")
+        place.recsys("restore", place.release, "--to", str(restored))
         assert kept(own) == kept(restored) == kept(place.root)
         for workspace in (own, restored):
             place.environment["RECSYS_WORKSPACE"] = str(workspace)
-            place.run(*RECSYS, "run", "images")
+            place.recsys("run", "images")
         assert server.requests == asked | {"/picture/2": 1}

@@ -1,5 +1,7 @@
 """Arrivals by workers that share no disk, by real commands: landing zone, store, remote and states are in common."""
 
+import shutil
+
 import pytest
 
 from bench.small_workspace import KEY
@@ -7,7 +9,7 @@ from localplatform.workspace import set_remote
 from recsys import Release
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import Pseudonyms
-from tests.walk.place import RECSYS, Place
+from tests.walk.place import Place
 
 pytestmark = pytest.mark.whole
 
@@ -22,8 +24,9 @@ class Worker(Place):
         self.environment["RECSYS_STATE"] = str(shared / "state")
 
 
-def test_another_worker_goes_on_from_what_the_first_one_published(tmp_path, tiny_encoder, arrived):
+def test_another_worker_goes_on_from_what_the_first_one_published(tmp_path, tiny_encoder, landed, arrived):
     shared = tmp_path / "shared"
+    shutil.copytree(landed / "cache", tmp_path / "first/cache")
     first, second = (Worker(tmp_path / name, shared, tiny_encoder) for name in ("first", "second"))
     first.small.land_first()
     first.arrive("--skip-code")
@@ -43,13 +46,13 @@ def test_a_person_forgotten_on_one_worker_is_gone_for_all_and_does_not_come_back
     first, second = (Worker(tmp_path / name, shared, tiny_encoder) for name in ("first", "second"))
     person = Person(Pseudonyms(KEY).of("u11"), "u11")
     first.small.land_first()
-    first.run(*RECSYS, "ingest")
+    first.recsys("ingest")
     first.small.land_second()
-    second.run(*RECSYS, "ingest")  # the newest state is the other one's
+    second.recsys("ingest")  # the newest state is the other one's
     assert holders(second.root / "data", person) and holders(shared / "remote", person)
-    first.run(*RECSYS, "forget", "u11")
+    first.recsys("forget", "u11")
     assert not holders(shared, person) and not holders(first.root, person)
-    second.run(*RECSYS, "ingest")
+    second.recsys("ingest")
     assert first.data == second.data
     assert not holders(second.root / "data", person) and not holders(shared, person)
 
