@@ -79,14 +79,14 @@ def folder_bytes(folder: Path) -> int:
 class Catalogue:
     """One workspace with its landing zone and store, driven in this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "store") -> None:
         self.folder = folder
         self.root = folder / "workspace"
         self.landing = folder / "landing"
         os.environ |= {
             "RECSYS_WORKSPACE": str(self.root),
             "RECSYS_LANDING": str(self.landing),
-            "RECSYS_STORE": str(folder / "store"),
+            "RECSYS_STORE": str(folder / store),
             "RECSYS_PSEUDONYM_KEY": "benchmark-key-0123456789",
             "RECSYS_CACHE": str(folder / "cache"),
             "DVC_NO_ANALYTICS": "true",

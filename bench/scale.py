@@ -13,6 +13,7 @@ Resumable: what a step took is kept in var/bench/scale/<size>/steps.json, and th
     make bench-scale                                    all sizes
     python -m bench.scale 100000                        one size
     python -m bench.scale 100000 --again users          one size, with a step done again
+    python -m bench.scale 100000 --narrow               with profiles of 384 numbers alone: a third of the time
 """
 
 import argparse
@@ -52,7 +53,8 @@ WALK = (
 )
 EFFECTS = ("ingest", "fetch-champion", "publish")
 NARROW = ("profiles@champion", "users", "index", "publish")
-"""Steps that are done again with profiles of the encoder's width, in the largest catalogue."""
+"""Steps that are done again with profiles of the encoder's width, in the largest catalogue or with --narrow."""
+NARROW_STORE = "store-narrow"
 WORK = ROOT / "var" / "bench" / "scale"
 RATES = WORK / "rates"
 """Speed of the encoder, which `fetch-champion` measures once on a machine."""
@@ -94,27 +96,31 @@ def main() -> None:
     parser.add_argument("size", nargs="?", type=int, help="items; without it all sizes")
     parser.add_argument("--again", action="append", default=[], metavar="STEP", help="do this step again")
     parser.add_argument("--until", metavar="STEP", help="stop after this step")
+    parser.add_argument("--narrow", action="store_true", help="only with profiles of the encoder's width")
     args = parser.parse_args()
     require_shared_data()
     for size in [args.size] if args.size else SIZES:
-        run(World(size), args.again, args.until)
-    if args.size is None:
+        run(World(size), args.again, args.until, narrow=args.narrow)
+    if args.narrow:
+        report_narrow({size: used for size in SIZES if "narrow/arrivals" in (used := World(size).used)})
+    elif args.size is None:
         report({size: World(size).used for size in SIZES})
 
 
-def run(world: World, again: list[str], until: str | None) -> None:
+def run(world: World, again: list[str], until: str | None, *, narrow: bool = False) -> None:
     """Do the steps of one catalogue that have not been done.
 
     Args:
         world: the catalogue.
         again: steps that are done although they have been.
         until: the last step; None: all.
+        narrow: whether to leave out what needs wide profiles.
     """
     catalogue = Catalogue(world.folder)
     at = Artifacts(catalogue.root)
     for step in again:
         world.keep(step, None)
-    for name, do in _steps(world, catalogue, at).items():
+    for name, do in _steps(world, catalogue, at, narrow=narrow).items():
         if name not in world.used:
             if at.root.is_dir():
                 _write_params(at)
@@ -126,19 +132,26 @@ def run(world: World, again: list[str], until: str | None) -> None:
             return
 
 
-def _steps(world: World, catalogue: Catalogue, at: Artifacts) -> dict[str, Callable[[], dict[str, Any]]]:
+def _steps(
+    world: World, catalogue: Catalogue, at: Artifacts, *, narrow: bool
+) -> dict[str, Callable[[], dict[str, Any]]]:
     """Name -> what does it and says what it took."""
     steps: dict[str, Callable[[], dict[str, Any]]] = {"land": partial(_land, world, catalogue)}
-    for name in WALK:
-        if name == "profiles@champion":
-            steps["place"] = partial(_place, world, at)
-        steps[name] = partial(_command, world, name)
-    steps["open"] = partial(_module, world, "bench.scale_open")
-    steps["arrivals"] = partial(_module, world, "bench.scale_arrivals", str(world.size))
-    if world.size == SIZES[-1]:
-        steps["encode"] = partial(_module, world, "bench.scale_encode", str(world.size))
+    steps |= {name: partial(_command, world, name) for name in WALK if name not in NARROW}
+    steps["place"] = partial(_place, world, at)
+    if not narrow:
+        steps |= {name: partial(_command, world, name) for name in NARROW}
+        steps["open"] = partial(_module, "bench.scale_open")
+        steps["arrivals"] = partial(_module, "bench.scale_arrivals", str(world.size))
+    if not narrow and world.size == SIZES[-1]:
+        steps["encode"] = partial(_module, "bench.scale_encode", str(world.size))
+    if narrow or world.size == SIZES[-1]:
         steps["narrow"] = partial(_narrow, world, at)
-        steps |= {f"narrow/{name}": partial(_command, world, name, "store-narrow") for name in NARROW}
+        steps |= {f"narrow/{name}": partial(_command, world, name, NARROW_STORE) for name in NARROW}
+    if narrow:
+        store = str(world.folder / NARROW_STORE)
+        steps["narrow/open"] = partial(_module, "bench.scale_open", store=store)
+        steps["narrow/arrivals"] = partial(_module, "bench.scale_arrivals", str(world.size), NARROW_STORE)
     return steps
 
 
@@ -176,13 +189,18 @@ def _command(world: World, name: str, store: str = "store") -> dict[str, Any]:
     }
 
 
-def _module(world: World, *arguments: str) -> dict[str, Any]:
-    """What a module of its own process prints as JSON in its last line."""
+def _module(*arguments: str, store: str | None = None) -> dict[str, Any]:
+    """What a module of its own process prints as JSON in its last line; it reads RECSYS_STORE."""
     import subprocess
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | ({"RECSYS_STORE": store} if store else {}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
@@ -236,10 +254,44 @@ def report(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
         "encode_rate_ratio_1m": largest["encode"]["rate_ratio"],
         "open_seconds_1m": largest["open"]["seconds"],
         "open_cpu_seconds_1m": largest["open"]["cpu_seconds"],
+        "open_known_user_cpu_seconds_1m": largest["open"]["known_user_cpu_seconds"],
         "open_histories_cpu_seconds_1m": largest["open"]["histories_cpu_seconds"],
         "steps_at": ", ".join(sorted({str(one["commit"]) for steps in used.values() for one in steps.values()})),
         "load": max(float(one["load"]) for one in (*largest.values(), *smallest.values())),
     })  # fmt: skip
+
+
+def report_narrow(used: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Print and write what arrivals and opening cost with profiles of the encoder's width.
+
+    Args:
+        used: size -> step -> what it took, of the sizes that are done.
+    """
+    figures: dict[str, Any] = {}
+    for size, steps in used.items():
+        arrival, opened = steps["narrow/arrivals"], steps["narrow/open"]
+        print(f"{size:>10,} items: {arrival}")
+        figures |= {
+            f"arrival_cpu_seconds_{size}": arrival["cpu_seconds"],
+            f"interactions_arrival_cpu_seconds_{size}": arrival["interactions"]["cpu_seconds"],
+            f"open_seconds_{size}": opened["seconds"],
+            f"open_cpu_seconds_{size}": opened["cpu_seconds"],
+            f"open_known_user_cpu_seconds_{size}": opened["known_user_cpu_seconds"],
+            f"open_histories_cpu_seconds_{size}": opened["histories_cpu_seconds"],
+        }
+    arrivals = {size: steps["narrow/arrivals"] for size, steps in used.items()}
+    largest, smallest = arrivals[max(arrivals)], arrivals[min(arrivals)]
+    figures |= {
+        "arrival_extra_seconds": round(largest["cpu_seconds"] - smallest["cpu_seconds"], 2),
+        "arrival_bytes_ratio": round(largest["bytes"] / smallest["bytes"], 3),
+        "steps_at": ", ".join(
+            sorted({str(one["commit"]) for steps in used.values() for one in steps.values()})
+        ),
+    }
+    if len(arrivals) > 1:
+        of_titles = {size: one["cpu_seconds"] for size, one in arrivals.items()}
+        figures["arrival_exponent"] = round(exponent(of_titles), 3)
+    write_figures("scale-narrow", figures)
 
 
 def exponent(cost: Mapping[int, float]) -> float:

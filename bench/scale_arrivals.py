@@ -3,7 +3,8 @@
 First five of 1,000 new titles each, then three of 1,000 interactions each, of people in the log. All go through one
 process, so that start-up is not counted. The first one of each kind, which opens models and indexes, is left out.
 
-    python -m bench.scale_arrivals 100000
+    python -m bench.scale_arrivals 100000               into the store `store` of that catalogue
+    python -m bench.scale_arrivals 100000 store-narrow
 """
 
 import json
@@ -26,7 +27,7 @@ NEW = 1_000
 def main() -> None:
     """Run them; print medians as JSON."""
     size = int(sys.argv[1])
-    catalogue = Catalogue(World(size).folder)
+    catalogue = Catalogue(World(size).folder, *sys.argv[2:])
     rounds = []
     for _ in range(1 + ARRIVALS):
         first = sum(part.arrival.n_rows for part in list_parts(catalogue.root / "data", CATALOGUE))
