@@ -33,7 +33,8 @@ _ZIP = b"PK\x03\x04"
 _BROKEN_ZIP = (*_BROKEN_ARCHIVE, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
 _ADDED = re.compile(r"(\A|/)(__MACOSX/|\.)")
 """What macOS adds to an archive."""
-_DOCUMENT = re.compile(r"\[Content_Types\]\.xml|mimetype")
+_DOCUMENT = re.compile(r"\[Content_Types\]\.xml|mimetype|content\.xml|(xl|word|ppt|META-INF|Index)/.*")
+"""A file of an Office document or of another format that is a zip archive."""
 _ENCRYPTED = 1
 _WRITE_AGAIN = "write it again under another name and rename when done"
 
