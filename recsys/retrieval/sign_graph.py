@@ -1,4 +1,4 @@
-"""A graph over the signs of vectors (`signs.py`): a walk along it reads an eighth of what copies of 4 bits would be."""
+"""A graph over the signs of vectors (`signs.py`). A walk along it reads a quarter of what copies in 4 bits have."""
 
 from typing import Any
 
