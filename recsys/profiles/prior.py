@@ -30,10 +30,10 @@ RANK = 128
 MAX_USERS = 4000
 MAX_ITEMS = 4000
 """Those with the most users of the sample: they bound the work, D² times both."""
+ROUNDING = 1e-9
+"""Smaller eigenvalues, as a share of the trace, are rounding errors."""
 MIN_USERS = 50
 """What fewer users like together is too much by chance."""
-DENSE_UP_TO = 4 * RANK
-"""Up to so many dimensions all eigenvalues are computed: for few the iteration cannot run."""
 
 
 def sample_users(users: Sequence[str]) -> NDArray[np.int64]:
@@ -82,8 +82,8 @@ def learn_prior(
     length = np.trace(together_DD)
     together_DD -= profiles_SD.T @ profiles_SD
     values_R, directions_DR = _largest(together_DD)
-    real = values_R > 0
-    if length <= 0 or not real.any():
+    real = values_R > ROUNDING * length
+    if not real.any():
         return None
     values_R, directions_DR = values_R[real], directions_DR[:, real]
     # The sign of an eigenvector is arbitrary: the largest entry is made positive, so that runs give the same bytes.
@@ -132,11 +132,7 @@ def weighed(rows_RD: NDArray[np.float32] | None, weight: float) -> NDArray[np.fl
 def _largest(matrix_DD: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The RANK largest eigenvalues of a symmetric matrix, largest first, with their eigenvectors in columns."""
     from scipy.linalg import eigh
-    from scipy.sparse.linalg import eigsh
 
-    if len(matrix_DD) <= DENSE_UP_TO:
-        values_D, vectors_DD = eigh(matrix_DD)
-    else:
-        values_D, vectors_DD = eigsh(matrix_DD, RANK, which="LA", v0=np.ones(len(matrix_DD)))
-    order = np.argsort(-values_D)[:RANK]
-    return values_D[order], vectors_DD[:, order]
+    n = len(matrix_DD)
+    values_R, vectors_DR = eigh(matrix_DD, subset_by_index=(max(0, n - RANK), n - 1))
+    return values_R[::-1], vectors_DR[:, ::-1]

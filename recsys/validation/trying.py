@@ -20,7 +20,8 @@ from recsys.ranking.plain_blend import plain_blend
 from recsys.ranking.tasks import rank_each
 from recsys.validation.sets import COLD, LONG, ValidationSet, metrics_per_user
 
-# Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
+# Shape suffixes: U users of a fold, T users of its task, B users of a block, W warm items, H held-out items,
+# D dimensions of meaning.
 BLEND = "plain blend"
 FIRST_LIGHT = "first light"
 
@@ -273,6 +274,10 @@ def _measure_each(
     prior_RD = prior_among(
         known.users, known_UW, warm_WD.__getitem__, float(any(weight for _, weight in ridges))
     )
+    task_users = validation.tasks[COLD].users
+    known_TW = csr_array(known_UW[task_users])
+    b_TD = np.asarray(known_TW @ warm_WD, np.float32)
+    by_words_TH = None if words is None else np.asarray(known_TW @ words[0], np.float32) @ words[1].T
     for ridge_lambda, weight in ridges:
         ridge = Ridge(gram, ridge_lambda, prior_RD=weighed(prior_RD, weight))
         solved_HD, choice = ridge.weights(held_HD), recipe(ridge_lambda, weight)
@@ -284,10 +289,10 @@ def _measure_each(
             choice: Choice = choice,
             factor: float = choice.words_weight * ratio,
         ) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-            known_BW = csr_array(known_UW[users])
-            scores_BH = (known_BW @ warm_WD) @ solved_HD.T
-            if words is not None:
-                scores_BH += factor * ((known_BW @ words[0]) @ words[1].T)
+            rows = np.searchsorted(task_users, users)
+            scores_BH = b_TD[rows] @ solved_HD.T
+            if by_words_TH is not None:
+                scores_BH += np.float32(factor) * by_words_TH[rows]
             yield choice, scores_BH
 
         yield from _measure(validation, k, scores_of)

@@ -74,13 +74,27 @@ def test_dimensions_that_ridge_regression_leaves_out_have_no_prior(likes, vector
     np.testing.assert_allclose(rows[:, 2:], learned(likes, vectors), atol=1e-6)
 
 
-def test_many_dimensions_are_iterated_over_with_the_same_result(likes, vectors, monkeypatch):
-    dense = learned(likes, vectors)
-    monkeypatch.setattr(prior, "DENSE_UP_TO", 0)
+def test_only_the_largest_eigenvalues_are_kept(likes, vectors, monkeypatch):
+    whole = learned(likes, vectors)
     monkeypatch.setattr(prior, "RANK", 5)
     few = learned(likes, vectors)
-    np.testing.assert_allclose(few, dense[:5], atol=1e-4)
+    np.testing.assert_allclose(few, whole[:5], atol=1e-4)
     np.testing.assert_array_equal(few, learned(likes, vectors))
+
+
+def test_few_users_of_many_dimensions_have_a_prior_too(likes):
+    few, rng = likes[: prior.MIN_USERS], np.random.default_rng(2)
+    wide = rng.normal(size=(60, 3 * prior.RANK)).astype(np.float32)
+    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+    rows = learned(few, wide)
+    damped = few.toarray() / np.sqrt(np.maximum(few.sum(axis=0), 1))
+    z = damped @ wide.astype(np.float64)
+    together = z.T @ z - wide.T.astype(np.float64) @ wide
+    values = np.linalg.eigvalsh(together)[::-1]
+    sizes = (rows.astype(np.float64) ** 2).sum(axis=1)
+    expected = values[: len(rows)] * wide.shape[1] / np.trace(z.T @ z)
+    np.testing.assert_allclose(sizes, expected, rtol=1e-3, atol=1e-4)
+    assert len(rows) == min(prior.RANK, np.count_nonzero(values > 1e-9))
 
 
 def test_the_items_that_most_users_like_bound_the_work(likes, vectors, monkeypatch):
