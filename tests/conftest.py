@@ -67,7 +67,7 @@ if IS_WORKER:  # all cores are busy: threads within a worker would only get in t
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test kills processes, never the machine: what is written lies in the kernel's memory and needs no disk to be read
 # again. Waiting for the disk was a seventh of the time of quick tests. Processes that tests start do wait for it.
-os.fsync = lambda handle: os.fstat(handle) and None
+os.fsync = lambda handle: os.fstat(handle if isinstance(handle, int) else handle.fileno()) and None
 gc.disable()  # until all tests are collected: see pytest_collection_finish
 hypothesis.settings.register_profile("firstlight", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("firstlight")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.cases.conftest import ITEMS
 
+pytestmark = pytest.mark.whole
+
 A = [{"item_id": "s1", "title": "Red running shoe", "tags": ["sport", "shoe"]}]
 B = [{"item_id": "s1", "title": "Stainless steel soup ladle", "tags": ["kitchen"]}]
 DELETE = [{"item_id": "s1", "deleted": True}]

@@ -18,6 +18,8 @@ from recsys.storage.opening import open_storage
 from tests.encoders.models import save_static
 from tests.encoders.test_declared import E5, declare
 
+pytestmark = pytest.mark.whole
+
 FEW = {"first_light": {"min_items": 1000}}
 """The encoder alone: profiles are its vectors."""
 

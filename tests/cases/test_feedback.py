@@ -12,6 +12,8 @@ from recsys.profiles.users import history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
 from tests.cases.conftest import ITEMS, KEY, in_workspace
 
+pytestmark = pytest.mark.whole
+
 NAME = Pseudonyms(KEY).of
 
 

@@ -12,6 +12,8 @@ from recsys.models.reference import ModelReference
 from recsys.serving.reader import Release
 from recsys.settings import Settings
 
+pytestmark = pytest.mark.whole
+
 MATERIALS = ("oak", "steel", "linen", "glass", "wool", "cork", "slate")
 GOODS = ("bench", "kettle", "curtain", "bowl", "rug", "board", "tile", "stool", "tray", "lamp")
 CATALOGUE = [
@@ -113,7 +115,6 @@ def test_a_release_of_first_light_recommends_and_finds_what_shares_words(tiny, m
     assert release.search(bowl["title"], k=1)[0].item_id == bowl["item_id"]
 
 
-@pytest.mark.whole
 def test_first_light_says_which_precision_is_worth_it_where_much_is_to_be_encoded(tiny, monkeypatch):
     few = tiny.run("fetch-champion", "--json")
     assert "int8 is" not in few.stderr and not tiny.at.rates.exists()

@@ -15,6 +15,8 @@ from recsys.cli import main
 from recsys.storage.atomic import whole_file
 from tests.cases.conftest import in_workspace
 
+pytestmark = pytest.mark.whole
+
 MORE = [
     {"item_id": f"n{n}", "title": f"new thing {n} of {hashlib.sha256(str(n).encode()).hexdigest()}"}
     for n in range(30)

@@ -17,6 +17,8 @@ from recsys.storage.opening import open_storage
 from tests.cases.conftest import ITEMS, KEY
 from tests.cases.test_feedback import NAME, event, trained
 
+pytestmark = pytest.mark.whole
+
 __all__ = ["trained"]
 OCTOBER = datetime(2026, 10, 25, 10, tzinfo=UTC)
 

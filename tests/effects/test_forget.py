@@ -28,6 +28,8 @@ from recsys.storage.opening import open_storage
 from tests.cases.conftest import KEY, empty_intake, in_workspace, prepared
 from tests.cases.test_feedback import event
 
+pytestmark = pytest.mark.whole
+
 __all__ = ["empty_intake", "prepared"]
 RAW = "jane.doe-4711"
 JANE = Pseudonyms(KEY).of(RAW)
