@@ -41,6 +41,7 @@ CHOICES = (
     "words_weight",
     "first_light",
     "ridge_lambda",
+    "prior_weight",
 )
 """Of the command's summary, what it chose and by which folds."""
 OF_VIEWS = ("view_weights", "view_coverage")

@@ -143,6 +143,7 @@ def cold_start(
                 "view_coverage": done.coverage,
                 "first_light": recipe.first_light is not None,
                 "ridge_lambda": recipe.ridge_lambda,
+                "prior_weight": recipe.prior_weight,
                 "weighting": done.weighting.name,
                 "validation_ndcg": recipe.tried,
             }

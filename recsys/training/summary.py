@@ -104,6 +104,8 @@ class TrainingSummary(BaseModel):
     """How much likes and dislikes count; None: yes or no."""
     chosen_lambda: float | None
     """λ of the challenger's users; None: that of `ridge_lambda`."""
+    prior_weight: float | None = None
+    """Weight of their prior; None: none was chosen."""
     model_hash: str = Field(validation_alias=AliasChoices("model_hash", "encoder_hash"))
     """Hash of the challenger's model. Older files call it `encoder_hash`."""
 
@@ -261,5 +263,6 @@ def summarise(
         search_tried=dict(weights.tried),
         weighting=model.users.weighting,
         chosen_lambda=model.users.ridge_lambda,
+        prior_weight=model.users.prior_weight,
         model_hash=model.hash,
     )
