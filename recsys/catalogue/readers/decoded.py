@@ -31,8 +31,8 @@ _MARKS = (
 _QUOTED = re.compile(rb'"[^"]*+"')
 _ZIP = b"PK\x03\x04"
 _BROKEN_ZIP = (*_BROKEN_ARCHIVE, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError)
-_ADDED = re.compile(r"(\A|/)(__MACOSX/|\.)")
-"""What macOS adds to an archive."""
+_ADDED = re.compile(r"(\A|/)(__MACOSX/|\._|\.DS_Store\Z)")
+"""What macOS adds to an archive. Any other file counts, though its name may begin with a dot, as ./shop.csv."""
 _DOCUMENT = re.compile(r"\[Content_Types\]\.xml|mimetype|content\.xml|(xl|word|ppt|META-INF|Index)/.*")
 """A file of an Office document or of another format that is a zip archive."""
 _ENCRYPTED = 1
@@ -121,7 +121,7 @@ def _unpacked(source: BinaryIO, file: LandedFile, reading: Reading) -> Iterator[
     source.seek(0)
     if start.startswith(_ZIP) and (member := _only_member(source, file)):
         reading.notes.append("decompressed (zip)")
-        reading.is_decoded = True
+        reading.is_decoded, reading.member = True, member
         yield from _unzipped(source, member, file)
         return
     packed = next((found for found in _COMPRESSIONS if found[0].match(start)), None)

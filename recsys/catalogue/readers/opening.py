@@ -6,6 +6,7 @@ the content leaves it open.
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 
 from recsys.catalogue.readers.csv_rows import csv_rows, has_header
 from recsys.catalogue.readers.decoded import open_decoded
@@ -63,15 +64,16 @@ def _text_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
         text = start.lstrip(_BLANK)
         if not text:
             raise _empty(file, "no text")
+        ending = PurePosixPath(reading.member.lower()).suffix or file.ending
         is_json, is_csv = bool(_JSON.match(text)), has_header(start)
         if not is_json and not is_csv:
-            if file.ending == ".parquet":
+            if ending == ".parquet":
                 remedy = "write the whole file under another name and rename when done"
                 raise file.unreadable("no complete parquet file: it does not begin with PAR1", remedy)
-            is_json = file.ending in _JSON_ENDINGS
-        if file.ending not in (_JSON_ENDINGS if is_json else _CSV_ENDINGS):
+            is_json = ending in _JSON_ENDINGS
+        if ending not in (_JSON_ENDINGS if is_json else _CSV_ENDINGS):
             name = "JSON" if is_json else "CSV"
-            reading.notes.append(f"read as {name}, though its name ends in {file.ending}")
+            reading.notes.append(f"read as {name}, though its name ends in {ending}")
         yield from (json_rows if is_json else csv_rows)(file, stream, reading)
 
 

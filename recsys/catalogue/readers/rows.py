@@ -104,6 +104,8 @@ class Reading:
     """Notes for people on the file's form, such as an ignored column without a name."""
     is_decoded: bool = False
     """Whether positions refer to the decompressed or decoded text instead of the landed file."""
+    member: str = ""
+    """Name of the only file in a zip archive; empty for any other file."""
 
     @property
     def places_in(self) -> str:

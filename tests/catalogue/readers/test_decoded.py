@@ -78,9 +78,18 @@ def test_the_only_file_in_a_zip_archive_is_read(rows_of):
         zipped(**{"a/": "", "a/shop.jsonl": TEXT, "__MACOSX/a/._shop.jsonl": b"\0", ".DS_Store": b"\0"})
     )
     assert [values for _, values in rows] == ROWS and notes == ["decompressed (zip)"]
-    for two in (zipped(a=TEXT, b=TEXT), zipped(a=zipped(a=TEXT, b=TEXT))):
+    hidden = zipped(**{".shop.jsonl": TEXT, "b.jsonl": TEXT})
+    for two in (zipped(a=TEXT, b=TEXT), hidden, zipped(a=zipped(a=TEXT, b=TEXT))):
         with pytest.raises(UnreadableFile, match="this is a zip archive"):
             rows_of(two)
+
+
+@pytest.mark.parametrize("ending", [".zip", ".csv"])
+def test_the_name_inside_a_zip_archive_says_what_the_file_is(rows_of, ending):
+    rows, notes = rows_of(zipped(**{"./shop.JSONL": b"no JSON\n"}), ending)
+    assert rows == [(1, "not_json")] and notes == ["decompressed (zip)"]
+    rows, notes = rows_of(zipped(**{"shop.csv": "item_id,title\ns1,Cup\n"}), ending)
+    assert rows == [(2, {"item_id": "s1", "title": "Cup"})] and notes == ["decompressed (zip)"]
 
 
 def test_a_zip_archive_that_cannot_be_opened_is_refused_as_what_it_is(rows_of):
