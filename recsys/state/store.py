@@ -5,6 +5,7 @@ it. So an object that a version no longer names never comes back, and can be del
 are: a worker that needs the same bytes again stores them under another name, or loses its swap.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,8 @@ from recsys.storage.protocol import Storage, Stored
 
 DOCUMENT = "STATE"
 FILES = "files"
+OBJECT_KEY = re.compile(rf"([^/]+)/{FILES}/([0-9a-f]{{64}}(?:-[0-9a-f]{{12}})?)")
+"""State and object; objects of format 1 are named by their checksum alone."""
 ABANDONED = timedelta(days=7)
 """No worker takes as long from storing a file to the swap that names it."""
 THREADS = 8
@@ -141,7 +144,8 @@ class StateStore:
         """Delete objects that no version names, left by workers that were killed between storing them and the swap.
 
         Only objects that are older than the newest one in the store by more than ABANDONED are deleted: younger ones
-        may belong to a worker that is about to swap. Both times are the store's own.
+        may belong to a worker that is about to swap. Both times are the store's own. What no worker can have stored, by
+        its name, stays, such as a remote of DVC in the same bucket.
 
         Returns:
             Number of deleted objects.
@@ -153,9 +157,9 @@ class StateStore:
         newest = max((stored.modified for stored in listed), default=None)
         old: dict[str, set[str]] = {}
         for stored in listed:
-            name, _, rest = stored.key.partition("/")
-            if rest.startswith(f"{FILES}/") and newest is not None and stored.modified < newest - ABANDONED:
-                old.setdefault(name, set()).add(rest.removeprefix(f"{FILES}/"))
+            key = OBJECT_KEY.fullmatch(stored.key)
+            if key and newest is not None and stored.modified < newest - ABANDONED:
+                old.setdefault(key[1], set()).add(key[2])
         strays = dict[str, set[str]]()
         for name, objects in old.items():
             found = self.read(name)

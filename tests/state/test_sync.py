@@ -19,6 +19,7 @@ from recsys.state.dvc_lock import read_lock, write_lock
 from recsys.state.scope import ARRIVALS, OWN, RUN, WATCHING, Scope
 from recsys.state.store import StateStore
 from recsys.state.sync import Sync
+from recsys.storage.atomic import write_whole
 from recsys.storage.folder import FolderStorage
 from tests.dvc_folder import begin_dvc
 
@@ -187,9 +188,12 @@ def test_what_a_worker_left_that_was_killed_before_its_swap_is_deleted_once_it_i
     )
     assert stray.read_text() == "open" and len(others) == 1
     assert one.store.tidy() == 0
-    for path in (stray, *others):
+    # DVC names objects so, and may have its remote in the same bucket.
+    remote = folder / "dvc/files/md5/ab/cdef"
+    write_whole(remote, b"data")
+    for path in (stray, remote, *others):
         os.utime(path, (0, 0))
-    assert one.store.tidy() == 1 and not stray.exists() and others[0].exists()
+    assert one.store.tidy() == 1 and not stray.exists() and others[0].exists() and remote.exists()
     assert machine("two").bring().changed
 
 
