@@ -7,6 +7,7 @@ They only save time.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,9 @@ class HistoriesByUser:
         if self.folder is None:
             return _by_user(file)
         copy = self.folder / f"{file.name}{ENDING}"
-        if not copy.is_file():
-            write_arrow(copy, _by_user(file))
+        with suppress(OSError, pa.ArrowException):  # it is missing, or damaged
+            return map_arrow(copy)
+        write_arrow(copy, _by_user(file))
         return map_arrow(copy)
 
 

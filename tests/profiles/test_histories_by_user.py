@@ -65,5 +65,7 @@ def test_a_copy_is_made_once_and_goes_with_its_file(tmp_path):
     copies = {copy.name: copy.stat().st_mtime_ns for copy in (tmp_path / "copies").iterdir()}
     assert reader.of(paths, users).items_of("a") == ("1", "2")
     assert copies == {copy.name: copy.stat().st_mtime_ns for copy in (tmp_path / "copies").iterdir()}
+    (tmp_path / "copies/1.parquet.arrow").write_bytes(b"cut off")
+    assert reader.of(paths, users).items_of("a") == ("1", "2")
     reader.keep_only(["2.parquet"])
     assert [copy.name for copy in (tmp_path / "copies").iterdir()] == ["2.parquet.arrow"]
