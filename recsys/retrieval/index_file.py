@@ -53,10 +53,10 @@ class Coarseness:
     viewed: float
     """Rows that a search keeps in view, per wanted one, and VIEWED_MORE."""
     compared: int
-    """A walk costs about as much as comparing this many rows for each one in view. Where no more are allowed, they are
-    all compared,"""
+    """Rows that can be compared in the time in which a walk keeps one more in view. Where no more than these are
+    allowed, they are all compared instead of a walk."""
     walked_from: float
-    """unless at least this share of the segment is allowed."""
+    """The graph is walked in any case where at least this share of the segment is allowed."""
     listed: int
     """Rows that such a comparison lists, for each one that a walk would keep in view: it has seen more of them."""
 

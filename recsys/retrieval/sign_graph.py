@@ -9,6 +9,8 @@ from recsys.retrieval.signs import agreeing, differing, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
 NONE = -1
+ROWS_AT_ONCE = 65_536
+"""Rows whose signs are copied together; those of a million rows of 1,024 numbers would take 128 MB."""
 DEVIATION = np.sqrt(np.pi / 2 - 1)
 """Standard deviation of an inner product that is estimated by signs, times √D, for a query and vectors of length 1."""
 DOUBT = 2.5
@@ -61,9 +63,8 @@ class SignGraph:
         rows_R, rows_QK = np.flatnonzero(is_allowed_N), np.full((len(turned_QD), width), NONE, np.int64)
         if not len(rows_R):
             return rows_QK
-        signs_RB = self._signs_NB if len(rows_R) == len(is_allowed_N) else self._signs_NB[rows_R]
         for q, signs_B in enumerate(signs_of(turned_QD)):
-            differing_R = differing(signs_B, signs_RB)
+            differing_R = self._differing(signs_B, rows_R)
             near = np.arange(len(rows_R))
             if len(rows_R) > width:
                 near = np.flatnonzero(differing_R <= np.partition(differing_R, width - 1)[width - 1])
@@ -93,6 +94,14 @@ class SignGraph:
             about_R >= np.partition(about_R, len(rows_R) - k)[len(rows_R) - k] - doubt
         )
         return may_be_R
+
+    def _differing(self, signs_B: NDArray[np.uint8], rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of signs in which some rows differ from a query."""
+        signs_NB = self._signs_NB
+        if len(rows_R) == len(signs_NB):
+            return differing(signs_B, signs_NB)
+        blocks = (rows_R[start : start + ROWS_AT_ONCE] for start in range(0, len(rows_R), ROWS_AT_ONCE))
+        return np.concatenate([differing(signs_B, signs_NB[rows]) for rows in blocks])
 
     @property
     def _signs_NB(self) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.retrieval import sign_graph
 from recsys.retrieval.index_file import IndexFile, build_index
 from recsys.retrieval.rotation import rotated
 from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
@@ -39,13 +40,17 @@ def test_a_query_of_zeros_agrees_with_all_vectors_alike() -> None:
     assert agreeing(np.zeros(9, np.float32), signs_of(np.eye(9, dtype=np.float32))).tolist() == [0] * 9
 
 
-def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_else(tmp_path: Path) -> None:
+def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(1)
     vectors = like_texts(rng, 3000, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), rng.random(3000) < 0.5
     found = index.scan(vectors[:40], 200, allowed)
     assert allowed[found].all()
+    monkeypatch.setattr(sign_graph, "ROWS_AT_ONCE", 100)
+    assert (index.scan(vectors[:40], 200, allowed) == found).all()
     equal_signs = (rotated(vectors)[found[0]] > 0) == (rotated(vectors[:1]) > 0)
     assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
     truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
