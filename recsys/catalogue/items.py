@@ -114,7 +114,8 @@ def case_notes(item_ids: pa.ChunkedArray) -> list[str]:
     n = len(distinct) - pc.count_distinct(lower).as_py()
     if not n:
         return []
-    repeated = next(one["values"].as_py() for one in pc.value_counts(lower) if one["counts"].as_py() > 1)
+    counts = pc.value_counts(lower)
+    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))[0]
     first, second = distinct.filter(pc.equal(lower, repeated)).to_pylist()[:2]
     what = f"{n:,} ids differ" if n > 1 else "1 id differs"
     return [f"item_id: {what} from another one in case alone, such as {shown(first)} and {shown(second)}"]

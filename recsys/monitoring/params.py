@@ -21,8 +21,8 @@ class MonitorParams(BaseModel):
     shown_arrivals: int = Field(ge=1, le=500)
     """Arrivals that are judged and shown: the newest ones."""
     sample_rows: int = Field(ge=40, le=2000)
-    """Rows of an arrival that are compared, drawn at random, the same each time. Larger samples notice smaller
-    changes."""
+    """Items of an arrival, or users of its interactions, that are compared: drawn at random, the same each time. Larger
+    samples notice smaller changes."""
     min_rows: int = Field(ge=4)
     """Smaller arrivals are judged together with those that follow, once they have this many rows."""
     accept_after: int = Field(ge=1)

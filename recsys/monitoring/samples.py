@@ -94,12 +94,12 @@ def write_catalogue_samples(
 def write_interaction_samples(
     part: Part, missing: Mapping[str, Path], n: int, new_items: Mapping[str, frozenset[str]]
 ) -> None:
-    """Draw samples of landed interactions. They hold no user: only how many there are.
+    """Draw samples of landed interactions. They name no user and no item.
 
     Args:
         part: holds the rows.
         missing: landed file -> where its sample is written.
-        n: rows of a sample.
+        n: users of a sample.
         new_items: landed file -> items that had arrived not long before it.
     """
     columns, names = ["user", "item_id", "event", "value", "timestamp", "part"], pa.array(sorted(missing))
@@ -129,7 +129,7 @@ def sample_users(rows: pa.Table, name: str, n: int, new_items: frozenset[str]) -
         A row for each user, without the user's name and without items. Each column is a list over at most USER_ROWS of
         the user's interactions in a random order: event, value, is_new.
     """
-    users = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+    users = rows["user"].dictionary_encode().combine_chunks().indices.to_numpy()
     generator = np.random.default_rng(code(name))
     drawn = generator.permutation(int(users.max(initial=-1)) + 1)[:n]
     of_drawn = np.flatnonzero(np.isin(users, drawn))
@@ -151,11 +151,13 @@ def interaction_counts(rows: pa.Table) -> dict[str, float]:
         rows: user, item_id, timestamp.
 
     Returns:
-        `rows`; distinct `users`; `days` from the first to the last; `repeats`, those of a user with an item for which
-        there is another one; `gaps` between a user's interactions, and `log2_gaps`, the sum of log2(1 + seconds).
+        `rows`; distinct `users`; `days` from the first to the last; `repeats`, rows beyond the first one of the same
+        user and item; `gaps` between a user's interactions, and `log2_gaps`, the sum of log2(1 + seconds).
     """
-    users = rows["user"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    items = rows["item_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    users, items = (
+        rows[name].dictionary_encode().combine_chunks().indices.to_numpy().astype(np.int64)
+        for name in ("user", "item_id")
+    )
     pairs = users * (items.max(initial=0) + 1) + items
     times = rows["timestamp"].cast(pa.int64())
     known = times.is_valid().to_numpy()
