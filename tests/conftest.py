@@ -91,9 +91,8 @@ def pytest_collection_finish() -> None:
     and a tenth of that of quick ones.
     """
     gc.freeze()
-    gc.set_threshold(
-        20_000
-    )  # new objects; the default of 700 looks through the young ones of a test again and again
+    # So many new objects; after 700, the default, it would look through those of a test again and again.
+    gc.set_threshold(20_000)
     gc.enable()
 
 

@@ -95,9 +95,8 @@ def _measured(
     searcher, k = profiles.searcher, min(RECALL_AT, len(profiles.latest.item_ids))
     sums_QD = np.stack([searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64) for rows in likes])
     queries_QD = _ridge(profiles).weights(sums_QD)
-    queries_QD /= np.linalg.norm(
-        queries_QD, axis=1, keepdims=True
-    )  # the scale does not change lists, and NOISE is for unit vectors
+    # The scale does not change lists, and NOISE is for unit vectors.
+    queries_QD /= np.linalg.norm(queries_QD, axis=1, keepdims=True)
     code, file = profiles.manifest.code_commit, kept / SCORES if kept else None
     asked = SegmentScores(queries_QD, k, [np.array(rows, np.int64) for rows in likes], file, code)
     segments = profiles.manifest.segments

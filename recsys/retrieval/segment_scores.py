@@ -89,9 +89,7 @@ class SegmentScores:
         return digest.hexdigest()
 
     def _searched(self, searcher: SegmentSearcher, position: int) -> NDArray[np.float64]:
-        if (
-            searcher.segments[position].index is None
-        ):  # rows are compared with each query, however many there are
+        if searcher.segments[position].index is None:  # several queries at once change nothing
             found = searcher.best_of_segment(position, self.queries_QD, self.k, self.excluded)
         else:
             found = [

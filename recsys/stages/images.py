@@ -30,9 +30,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     if not address_of:  # nothing is imported for shops without pictures
         for folder in folders:
             remove_strays(folder, set())
-        write_whole(
-            at.image_view / NO_PICTURES, b"No item has a picture.\n"
-        )  # DVC warns about an empty folder
+        # DVC warns about an empty folder.
+        write_whole(at.image_view / NO_PICTURES, b"No item has a picture.\n")
         at.picture_journal.unlink(missing_ok=True)
         return
     from recsys.images.making import make_pictures
