@@ -81,7 +81,7 @@ def make_wider(world: World) -> None:
         (folder / "making.faiss").rename(folder / "index.faiss")
         keep(world, "index", time.perf_counter() - began)
     began = time.perf_counter()
-    _publish(profiles, world, folder, settings, widen(vectors, params, folder / "index.faiss"))
+    _publish(profiles, world, folder, settings, widen(vectors, folder / "index.faiss", params))
     keep(world, "publish", time.perf_counter() - began)
     shutil.rmtree(folder)
 

@@ -17,25 +17,25 @@ WIDENINGS = (2, 4)
 """Factors on `index.search_width` that are tried, one after the other, where it finds too little."""
 
 
-def widen(vectors_ND: NDArray[np.float32], params: IndexParams, path: Path) -> float:
+def widen(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
     """Let searches of a new index file keep so many rows in view that they find enough.
 
     Args:
         vectors_ND: the segment's live vectors, unit rows; may be memory-mapped.
+        index: the file, made by `build_index`.
         params: section `index`.
-        path: the file, made by `build_index`.
 
     Returns:
         Its recall, see `index_recall`; below `least_recall` where even the widest search finds less.
     """
     sample = _Sample(vectors_ND, params)
-    recall = sample.recall(path)
+    recall = sample.recall(index)
     for factor in WIDENINGS:
         if recall >= params.least_recall:
             return recall
         width = min(factor * params.search_width, WIDEST_SEARCH)
-        recall = sample.recall(path, width)
-        set_search_width(path, width)
+        recall = sample.recall(index, width)
+        set_search_width(index, width)
     return recall
 
 

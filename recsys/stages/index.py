@@ -56,7 +56,7 @@ def _entry(
         report_progress(f"index of segment {segment.name}: {len(vectors):,} vectors")
         with whole_file(path) as temporary:
             build_index(vectors, params, temporary)
-            recall = widen(vectors, params, temporary)
+            recall = widen(vectors, temporary, params)
         return entry | {"file": name, "recall": recall}
     if name in known:  # the file is immutable, so is what was measured on it
         return known[name]

@@ -20,7 +20,7 @@ def test_a_search_is_widened_as_far_as_it_must_be_and_no_further(tmp_path: Path)
     for wanted, width in ((0.0, 40), (poor + 0.001, 80), (1.0, 160)):
         params = NARROW.model_copy(update={"least_recall": wanted})
         index.write_bytes((tmp_path / "narrow.faiss").read_bytes())
-        found = widen(vectors, params, index)
+        found = widen(vectors, index, params)
         assert IndexFile(index, *vectors.shape).search_width == width
         assert found == index_recall(vectors, index, params)
         assert (found > poor) == (width > 40)
@@ -38,4 +38,4 @@ def test_a_graph_over_signs_takes_another_width(tmp_path: Path) -> None:
 def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:
     one = unit(np.random.default_rng(2), 1)
     build_index(one, PARAMS, tmp_path / "index.faiss")
-    assert widen(one, PARAMS, tmp_path / "index.faiss") == 1
+    assert widen(one, tmp_path / "index.faiss", PARAMS) == 1
