@@ -84,14 +84,23 @@ class UsersParams(BaseModel):
         """The λ of a model; `ridge_lambda` where it has none."""
         return self.ridge_lambda if chosen is None else chosen
 
-    def prior_or(self, chosen_lambda: float | None, chosen: float | None) -> float:
-        """The weight of the prior of a model; `prior_weight` where it has no λ either.
+    def prior_or(self, chosen_lambda: float | None, chosen: float | None, privacy: PrivacyParams) -> float:
+        """The weight of the prior in releases of a model; `prior_weight` where it has no λ either.
 
         Args:
             chosen_lambda: λ of the model; None: it has none.
             chosen: weight of the model; None: a model with a λ was chosen without a prior.
+            privacy: section `privacy`.
 
         Returns:
-            The weight.
+            The weight. With noise it is 0: the prior is made of what single users like together, and has no noise.
         """
+        if privacy.epsilon is not None:
+            return 0.0
         return self.prior_weight if chosen_lambda is None else chosen or 0.0
+
+    def tried_with(self, privacy: PrivacyParams) -> "UsersParams":
+        """The section as models are chosen by it: without priors where releases have none, see `prior_or`."""
+        if privacy.epsilon is None:
+            return self
+        return self.model_copy(update={"prior_weight": 0.0, "prior_weights": (0.0,)})

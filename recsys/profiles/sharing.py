@@ -66,13 +66,8 @@ class Sharing:
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     def prior_weight(self, chosen_lambda: float | None, chosen: float | None) -> float:
-        """The weight of the prior in releases of a model, see `UsersParams.prior_or`.
-
-        With noise it is 0: the prior is made of what single users like together, and has no noise.
-        """
-        if self.users is None or self.privacy.epsilon is not None:
-            return 0.0
-        return self.users.prior_or(chosen_lambda, chosen)
+        """The weight of the prior in releases of a model, see `UsersParams.prior_or`."""
+        return self.users.prior_or(chosen_lambda, chosen, self.privacy) if self.users else 0.0
 
     def of(
         self,

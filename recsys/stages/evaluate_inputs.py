@@ -235,7 +235,7 @@ def _typical_weight(model: ModelReference, settings: Settings) -> float:
 
 def _prior_weight(model: ModelReference, settings: Settings) -> float:
     """The weight of the users' prior that releases of the model have."""
-    return settings.users.prior_or(model.users.ridge_lambda, model.users.prior_weight)
+    return settings.users.prior_or(model.users.ridge_lambda, model.users.prior_weight, settings.privacy)
 
 
 def _ranker(model: ModelReference, at: Artifacts) -> Ranker:

@@ -240,7 +240,7 @@ def _fuse(
         folds,
         fusion,
         settings.first_light,
-        settings.users,
+        settings.users.tried_with(settings.privacy),
         params.k,
         params.max_validation_users,
         tail_rule(settings),

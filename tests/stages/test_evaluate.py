@@ -96,6 +96,18 @@ def test_holdout_reads_the_version_that_the_split_chose(world):
     assert holdout.known.vectors_ID.shape == (150, 16)
 
 
+def test_with_noise_models_are_chosen_and_judged_without_the_prior_that_releases_then_lack(world):
+    made, noisy = Split.load(world.at.split), settings(privacy={"epsilon": 1.0})
+    weights = [
+        evaluate_inputs.load_holdout(made, chosen, world.at).known.prior_weight
+        for chosen in (world.settings, noisy)
+    ]
+    assert weights == [world.settings.users.prior_weight, 0.0] and weights[0] > 0
+    assert noisy.users.prior_or(3.0, 1.0, noisy.privacy) == 0
+    chosen_by = noisy.users.tried_with(noisy.privacy)
+    assert chosen_by.untrained == (noisy.users.ridge_lambda, 0.0) and chosen_by.prior_weights == (0.0,)
+
+
 @pytest.fixture(scope="module")
 def challenged(tmp_path_factory):
     made = make_world(tmp_path_factory.mktemp("challenged"), noise=NOISY)
