@@ -17,19 +17,22 @@ from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.prior import MAX_USERS, PRIOR_VERSION, learn_prior, weighed
 
 
-def prior_key(histories: Iterable[str], gram_sha256: str, profiles_hash: str, weight: float) -> str:
+def prior_key(
+    histories: Iterable[str], segments: Iterable[str], gram_sha256: str, profiles_hash: str, weight: float
+) -> str:
     """16 hex digits of the SHA-256 over everything that a prior depends on.
 
     Args:
         histories: names of history files, which name their contents.
-        gram_sha256: of the Gram matrix, which changes with the profiles of liked items.
+        segments: names of the segments that hold live profiles of liked items. A changed profile lies in another one.
+        gram_sha256: of the Gram matrix, which changes where a liked item goes. Items that swap their texts leave it.
         profiles_hash: of the model.
         weight: of the prior.
 
     Returns:
         The key.
     """
-    made_of = [PRIOR_VERSION, sorted(histories), gram_sha256, profiles_hash, weight]
+    made_of = [PRIOR_VERSION, sorted(histories), sorted(segments), gram_sha256, profiles_hash, weight]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 

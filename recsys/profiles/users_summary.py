@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
 
-PRIOR = "prior.npy"
+
+def prior_name(made_of: str) -> str:
+    """Name of the file of a prior with this key."""
+    return f"prior-{made_of}.npy"
 
 
 class Guarantee(BaseModel):
@@ -24,7 +27,7 @@ class Guarantee(BaseModel):
 
 
 class PriorSummary(BaseModel):
-    """prior.npy beside users.json, see `recsys/profiles/prior.py`."""
+    """The prior beside users.json, see `recsys/profiles/prior.py` and `prior_name`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

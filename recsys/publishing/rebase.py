@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from recsys.errors import ReleaseError
 from recsys.profiles.histories_by_user import IN_MEMORY
 from recsys.profiles.like_counts import LikeCounts
-from recsys.profiles.shared_prior import content_of, prior_of
+from recsys.profiles.shared_prior import content_of, prior_key, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users import gram_of
-from recsys.profiles.users_summary import PRIOR
+from recsys.profiles.users_summary import prior_name
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import (
@@ -241,26 +241,13 @@ def _users(
     """Recompute the users' shared statistics over the histories and profiles of both sides."""
     profiles = Profiles(draft, files)
     item_ids = profiles.latest.item_ids.column
-    histories, model = profiles.histories, draft.model
+    histories = profiles.histories
     shared = sharing.of(LikeCounts.of(histories), lambda: histories, item_ids, landed_at(draft))
     has_interactions = pc.is_in(item_ids, value_set=shared.items)
     rows = np.flatnonzero(np.asarray(has_interactions.to_numpy(zero_copy_only=False), bool))
     vectors = profiles.searcher.vectors_of(rows) if len(rows) else np.empty((0, draft.model.dim), np.float32)
     gram, sources = _kept("gram.npy", gram_of(vectors), files)
-    weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
-    vectors_of = profiles.searcher.vectors_of
-    rows_RD = prior_of(
-        profiles.history_paths,
-        IN_MEMORY,
-        item_ids,
-        vectors_of,
-        weight,
-        model.lexical_width,
-    )
-    prior = None
-    if rows_RD is not None:
-        file, more = _kept(PRIOR, rows_RD, files)
-        prior, sources = ReleasedPrior(file=file, n_rows=len(rows_RD)), sources | more
+    prior, more = _prior(profiles, rows, gram.sha256, theirs, files, sharing)
     users = ReleasedUsers(
         gram=gram,
         prior=prior,
@@ -269,7 +256,38 @@ def _users(
         n_items=len(rows),
         privacy=ReleasedPrivacy.after(shared.guarantee, theirs.users.privacy),
     )
-    return users, sources
+    return users, sources | more
+
+
+def _prior(
+    profiles: Profiles,
+    liked: NDArray[np.int64],
+    gram_sha256: str,
+    theirs: Manifest,
+    files: ObjectFiles,
+    sharing: Sharing,
+) -> tuple[ReleasedPrior | None, dict[str, Path]]:
+    """The prior of users of both sides, and where its content lies; theirs where it has the same key."""
+    draft, model = profiles.manifest, profiles.manifest.model
+    weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
+    segments = (draft.segments[n].name for n in np.unique(profiles.latest.segment_of_item[liked]).tolist())
+    histories = (history.file.name for history in draft.histories)
+    name = prior_name(prior_key(histories, segments, gram_sha256, model.profiles_hash, weight))
+    there = theirs.users.prior
+    if there and there.file.name == name:
+        return there, {}
+    rows_RD = prior_of(
+        profiles.history_paths,
+        IN_MEMORY,
+        profiles.latest.item_ids.column,
+        profiles.searcher.vectors_of,
+        weight,
+        model.lexical_width,
+    )
+    if rows_RD is None:
+        return None, {}
+    file, sources = _kept(name, rows_RD, files)
+    return ReleasedPrior(file=file, n_rows=len(rows_RD)), sources
 
 
 def _kept(name: str, array: NDArray[np.floating], files: ObjectFiles) -> tuple[File, dict[str, Path]]:

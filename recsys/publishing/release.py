@@ -118,7 +118,8 @@ class ReleasedPrior(Frozen):
     """The prior of ridge users, see `recsys/profiles/prior.py`."""
 
     file: File
-    """float32 [r, d], the rows with their weight."""
+    """float32 [r, d], the rows with their weight; named by the key of what it was made of. The last digits depend on
+    the processor, so of one key the file that was published first stays."""
     n_rows: Annotated[int, Field(ge=1)]
     """r."""
 

@@ -21,7 +21,7 @@ from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.users import history_key, users_key
-from recsys.profiles.users_summary import PRIOR, PriorSummary, UsersSummary
+from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
 from recsys.publishing.params import PublishParams
@@ -218,7 +218,7 @@ def released_users(
         segments: of the release.
         histories: of the release.
         sharing: by which stage `users` has run.
-        head: the newest release, whose privacy guarantee is continued.
+        head: the newest release, whose privacy guarantee is continued and whose prior of the same key stays.
 
     Returns:
         The users.
@@ -237,7 +237,7 @@ def released_users(
         raise ReleaseError("users and profiles are of different runs", remedy="dvc repro users")
     return ReleasedUsers(
         gram=gram,
-        prior=_prior(at, hasher, summary.prior),
+        prior=_prior(at, hasher, summary.prior, head),
         ridge_lambda=summary.ridge_lambda,
         n_users=summary.n_users,
         n_items=summary.n_items,
@@ -245,14 +245,22 @@ def released_users(
     )
 
 
-def _prior(at: Artifacts, hasher: Hasher, summary: PriorSummary | None) -> ReleasedPrior | None:
-    """The prior that stage `users` wrote; None where users have none."""
+def _prior(
+    at: Artifacts, hasher: Hasher, summary: PriorSummary | None, head: Manifest | None
+) -> ReleasedPrior | None:
+    """The prior that stage `users` wrote, or the newest release's of the same key; None where users have none."""
     if summary is None:
         return None
-    file = hasher.hashed(at.users / PRIOR)
+    path = at.users / prior_name(summary.made_of)
+    if not path.is_file():
+        raise ArtifactMissing(f"{path} does not exist", remedy="run: dvc repro users")
+    file = hasher.hashed(path)
     if file.sha256 != summary.sha256:
-        raise ReleaseError(f"{at.users / PRIOR} is of another run", remedy="dvc repro users")
-    return ReleasedPrior(file=file, n_rows=summary.n_rows)
+        raise ReleaseError(f"{path} is of another run", remedy="dvc repro users")
+    there = head.users.prior if head else None
+    return (
+        there if there and there.file.name == file.name else ReleasedPrior(file=file, n_rows=summary.n_rows)
+    )
 
 
 def landed_in(part: str, on_disk: Mapping[str, Part]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from recsys.profiles.like_counts import LikeCounts, count_likes
 from recsys.profiles.shared_prior import content_of, prior_key, prior_of
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users import history_key, load_histories, users_key, write_histories
-from recsys.profiles.users_summary import PRIOR, PriorSummary, UsersSummary
+from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name
 from recsys.settings import Settings
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 from recsys.storage.strays import remove_strays
@@ -35,8 +35,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     """Learn what all users share, from all that is accepted.
 
     Reads:   at.data, interactions; at.profiles("champion"); at.model_reference("champion")
-    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json, and prior.npy where there is a prior
-             (it stays where neither likes nor the profiles of liked items have changed); at.var, at.like_counts,
+    Writes:  at.users: histories/<part>-<key16>.parquet, gram.npy, users.json, and prior-<key16>.npy where there is a
+             prior (it stays where neither likes nor the profiles of liked items have changed); at.var, at.like_counts,
              at.histories_by_user: what the matrix sums and what users like, so that the next run only adds and takes
              away (it is exact: the bytes are those of a run from nothing)
     Raises:  ArtifactMissing where stage `profiles` has not run; errors of `sharing_of` with noise or other sites
@@ -65,9 +65,8 @@ def run(settings: Settings, at: Artifacts) -> None:
     write_whole(at.users / "gram.npy", gram)
     gram_sha256 = hashlib.sha256(gram).hexdigest()
     weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
-    prior = _prior(at, files, by_user, segments, profiled, model, weight, gram_sha256) if weight else None
-    if prior is None:
-        (at.users / PRIOR).unlink(missing_ok=True)
+    made_of = prior_key((one.name for one in files), state.rows, gram_sha256, model.profiles_hash, weight)
+    prior = _prior(at, files, by_user, segments, profiled, model, weight, made_of) if weight else None
     UsersSummary(
         ridge_lambda=settings.users.lambda_or(model.users.ridge_lambda),
         n_users=shared.n_users,
@@ -79,6 +78,9 @@ def run(settings: Settings, at: Artifacts) -> None:
         guarantee=shared.guarantee,
         prior=prior,
     ).save(at.users / "users.json")
+    for path in at.users.glob(prior_name("*")):
+        if prior is None or path.name != prior_name(prior.made_of):
+            path.unlink()
 
 
 def _prior(
@@ -89,11 +91,10 @@ def _prior(
     profiled: Latest,
     model: ModelReference,
     weight: float,
-    gram_sha256: str,
+    made_of: str,
 ) -> PriorSummary | None:
     """Write the prior, unless it is there; None where users have too little in common."""
-    made_of = prior_key((file.name for file in files), gram_sha256, model.profiles_hash, weight)
-    path, summary = at.users / PRIOR, at.users / "users.json"
+    path, summary = at.users / prior_name(made_of), at.users / "users.json"
     before = UsersSummary.load(summary).prior if summary.is_file() else None
     is_there = before is not None and before.made_of == made_of and path.is_file()
     if before and is_there and hashlib.sha256(path.read_bytes()).hexdigest() == before.sha256:

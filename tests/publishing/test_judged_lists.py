@@ -1,5 +1,6 @@
 """A release recommends what was judged: the same lists, item by item, for every ranker."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,8 @@ from recsys.dataset.traits import Traits, traits_at
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.sites import sharing_of
+from recsys.profiles.users_summary import UsersSummary, prior_name
+from recsys.publishing.publish import Published
 from recsys.ranking.dot import Dot, ridge_of
 from recsys.ranking.mlp import Mlp
 from recsys.ranking.rankers import RANKERS
@@ -89,13 +92,29 @@ def test_a_rebased_release_has_the_prior_of_the_users_of_both_sides(
         users, liked = [f"{number} {one}" for one in range(5)], list(FILMS)[number : number + 3]
         side.ratings([(user, film) for user in users for film in liked], day=3 + number)
         side.build()
-    done = [
-        side.publish(folder, sharing=sharing_of(side.at, side.settings.users, side.settings.privacy))
-        for side in sides
-    ]
-    assert [one.rebased for one in done] == [False, True] and done[1].manifest.format == 15
+
+    def publish(side: FilmWorkspace) -> Published:
+        sharing = sharing_of(side.at, side.settings.users, side.settings.privacy)
+        return side.publish(folder, sharing=sharing)
+
+    first, later = sides
+    assert not publish(first).rebased
+    summary = UsersSummary.load(first.at.users / "users.json")
+    assert summary.prior is not None
+    path = first.at.users / prior_name(summary.prior.made_of)
+    np.save(path, np.load(path) * np.float32(1.000001))  # as another processor has it
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest != summary.prior.sha256
+    prior = summary.prior.model_copy(update={"sha256": digest})
+    replace(summary, prior=prior).save(first.at.users / "users.json")
+    assert publish(first).outcome == "unchanged"
+    done = publish(later)
+    assert done.rebased and done.manifest.format == 15
+    with monkeypatch.context() as patched:
+        patched.setattr("recsys.publishing.rebase.prior_of", None)
+        assert publish(later).outcome == "unchanged"
     release = Release.open(folder.url)
-    weight = sides[0].settings.users.prior_weight
+    weight = first.settings.users.prior_weight
     judged = ridge_of(replace(judged_dataset(release), prior_weight=weight)).prior_RD
     found = release._profiles.prior()
     assert judged is not None and found is not None and len(release.users) == 13

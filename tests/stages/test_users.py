@@ -30,6 +30,18 @@ def state(world):
     }
 
 
+def differences(before, after):
+    """Names of files that are new, written again, and gone."""
+    both = {*before} & {*after}
+    return {*after} - both, {name for name in both if after[name] != before[name]}, {*before} - both
+
+
+def prior_of(world):
+    """The name of the only prior."""
+    (path,) = world.at.users.glob("prior*")
+    return path.name
+
+
 @pytest.fixture
 def world(tmp_path):
     made = make_world(tmp_path)
@@ -63,7 +75,10 @@ def test_the_prior_is_the_one_that_models_are_judged_with(world):
     known = make_interactions(pairs["user"], pairs["item_id"], histories.users, profiles.ids)
     weight = world.settings.users.prior_weight
     dataset = Dataset(known, profiles.ids, profiles.vectors, 1.0, 0, prior_weight=weight)
-    found, summary = np.load(world.at.users / "prior.npy"), UsersSummary.load(world.at.users / "users.json")
+    found, summary = (
+        np.load(world.at.users / prior_of(world)),
+        UsersSummary.load(world.at.users / "users.json"),
+    )
     np.testing.assert_allclose(found.T @ found, (rows := ridge_of(dataset).prior_RD).T @ rows, atol=1e-5)
     assert summary.prior.n_rows == len(found) > 0 and summary.prior.weight == weight > 0
 
@@ -73,7 +88,23 @@ def test_where_likes_are_as_they_were_the_prior_stays_and_no_history_is_read(wor
     before = state(world)
     world.land_items([Item("unmet", 2)])
     run(world.settings, world.at)
-    assert state(world)["prior.npy"] == before["prior.npy"]
+    name = prior_of(world)
+    assert state(world)[name] == before[name]
+
+
+def test_liked_items_that_swap_their_texts_leave_the_gram_but_not_the_prior(world, monkeypatch):
+    before = state(world)
+    old = {name: world.vector(Item(name, taste), world.noise) for taste, name in enumerate(("i000", "i001"))}
+    swapped = {"i000": old["i001"], "i001": old["i000"]}
+    monkeypatch.setattr(world, "vector", lambda item, noise: swapped[item.id])
+    world.land_items([Item("i000", 1), Item("i001", 0)])
+    run(world.settings, world.at)
+    after = state(world)
+    name = prior_of(world)
+    assert after["gram.npy"][0] == before["gram.npy"][0] and name not in before
+    (world.at.users / name).unlink()
+    run(world.settings, world.at)
+    assert state(world)[name][0] == after[name][0] not in {digest for digest, _ in before.values()}
 
 
 def test_without_a_weight_or_with_noise_there_is_no_prior(world, monkeypatch):
@@ -83,7 +114,7 @@ def test_without_a_weight_or_with_noise_there_is_no_prior(world, monkeypatch):
     for changed in ({"users": off}, {"privacy": noisy}):
         run(world.settings, world.at)
         run(world.settings.model_copy(update=changed), world.at)
-        assert not (world.at.users / "prior.npy").exists()
+        assert not [*world.at.users.glob("prior*")]
         assert UsersSummary.load(world.at.users / "users.json").prior is None
         assert "prior" not in (world.at.users / "users.json").read_text()
 
@@ -119,10 +150,10 @@ def test_new_interactions_add_one_history_and_leave_the_others_alone(world):
     world.land_items([Item("fresh", 2)])
     part = world.land_interactions([("u000", "fresh", T0 + timedelta(days=200))])
     run(world.settings, world.at)
-    after = state(world)
-    new = set(after) - set(before)
-    assert [name.startswith(f"histories/{part.id}-") for name in new] == [True]
-    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "prior.npy", "users.json"}
+    new, changed, gone = differences(before, state(world))
+    (history,) = new - {prior_of(world)}
+    assert history.startswith(f"histories/{part.id}-")
+    assert changed == {"gram.npy", "users.json"} and [name[:6] for name in gone] == ["prior-"]
     histories = load_histories(file.path for file in history_files(world.at.users / "histories"))
     assert histories.items_of("u000")[-1] == "fresh"
 
@@ -131,15 +162,16 @@ def test_a_changed_text_changes_the_gram_but_no_history(world):
     before = state(world)
     world.land_items([Item("i000", 5, T0 + timedelta(days=300), "castle once more")])
     run(world.settings, world.at)
-    after = state(world)
-    assert {name for name in before if after[name] != before[name]} == {"gram.npy", "prior.npy", "users.json"}
+    new, changed, gone = differences(before, state(world))
+    assert new == {prior_of(world)} and changed == {"gram.npy", "users.json"}
+    assert [name[:6] for name in gone] == ["prior-"]
 
 
 def test_strays_and_damaged_results_do_not_survive_a_run(world):
     before = {name: digest for name, (digest, _) in state(world).items()}
     (world.at.users / "histories" / ".tmp-0123").write_bytes(b"half")
     (world.at.users / ".tmp-0123").write_bytes(b"half")
-    for damaged in ("gram.npy", "prior.npy"):
+    for damaged in ("gram.npy", prior_of(world)):
         (world.at.users / damaged).write_bytes(b"half")
     run(world.settings, world.at)
     assert {name: digest for name, (digest, _) in state(world).items()} == before
