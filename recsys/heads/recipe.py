@@ -78,7 +78,7 @@ class Recipe:
         if self.first_light is not None:
             return f"head of first light, λ = {self.ridge_lambda:g}{prior}"
         if self.lexical_share is None:
-            return f"encoder alone, λ = {self.ridge_lambda:g}"
+            return f"{ALONE}, λ = {self.ridge_lambda:g}{prior}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
         apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
         views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())

@@ -4,7 +4,7 @@ For each user, each part's scores are scaled to mean 0 and deviation 1 over a fi
 tuned. Still, few learned heads beat it where new items differ from old ones, since exact words remain informative.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,8 @@ class PlainBlend:
 
 
 def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
-    """Learn both from warm items. Where no warm item has a word, only ridge users are returned."""
-    meaning = ridge_users(known)
+    """Learn both from warm items, users without a prior. Where no warm item has a word, only they are returned."""
+    meaning = ridge_users(replace(known, prior_weight=0.0))
     try:
         words = tfidf_centroid(known)
     except EncoderError:

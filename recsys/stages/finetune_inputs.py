@@ -124,6 +124,7 @@ def read_dataset(
         ),
         settings.users.ridge_lambda,
         settings.fusion.seed,
+        prior_weight=settings.users.tried_with(settings.privacy).prior_weight,
         views=views_at(at.features, found.item_ids),
         traits=traits_at(at.data, found.places, settings.ranker.traits),
     )

@@ -58,8 +58,8 @@ def fuse(
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`.
         first_light: section `first_light`; its head is taken where none that learns from users is better.
-        users: section `users`; the encoder alone is judged with its `ridge_lambda`, heads with all its `lambdas` and
-            `prior_weights`.
+        users: section `users`; the encoder alone is judged with its `ridge_lambda` and the `prior_weight` of the
+            dataset, as it is released; heads with all its `lambdas` and `prior_weights`.
         k: cutoff of ndcg@k.
         max_users: the most users in validation.
         tail: the gate's rule for the tail.

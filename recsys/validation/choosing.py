@@ -62,7 +62,8 @@ def choose_recipe(
         report: called with a sentence at each step.
         alone_lambdas: values of λ tried for the vectors alone; None: the same.
         first_light: section `first_light`; None: it is not tried.
-        priors: weights of the users' prior, tried for heads with every λ; the vectors alone and the blend have none.
+        priors: weights of the users' prior, tried for heads with every λ. The vectors alone have that of the dataset,
+            the blend has none.
 
     Returns:
         The choices, without item weights. Of equal ones the first tried wins: smaller shares, powers, weights, λ and
@@ -72,7 +73,7 @@ def choose_recipe(
     sets = [one for one in made if one]
     alone = tuple(lambdas if alone_lambdas is None else alone_lambdas)
     if not sets:
-        return Recipe(None, 0.0, alone[len(alone) // 2], None, {})
+        return Recipe(None, 0.0, alone[len(alone) // 2], None, {}, prior_weight=dataset.prior_weight)
     ridges = tuple((one, weight) for one in lambdas for weight in priors)
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
     fields = choose_fields(sets, counted, first_light, ridges, params, k, report)

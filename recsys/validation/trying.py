@@ -181,12 +181,12 @@ def try_views(
 
 
 def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
-    """The two floors: the vectors alone, and their plain blend."""
+    """The two floors: the vectors alone, with the prior that they are released with, and their plain blend."""
     dataset = replace(validation.dataset, ridge_lambda=ridge_lambda, seed=seed, lexical_width=0)
-    alone, blend = ridge_users(dataset), plain_blend(dataset)
+    alone, blend, prior_weight = ridge_users(dataset), plain_blend(dataset), dataset.prior_weight
 
     def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-        yield Choice(None, None, 0.0, ridge_lambda), alone.scores(users, validation.held)
+        yield Choice(None, None, 0.0, ridge_lambda, prior_weight), alone.scores(users, validation.held)
         yield Choice(None, None, 1.0, ridge_lambda), blend.scores(users, validation.held)
 
     return scores_of

@@ -176,6 +176,24 @@ def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, 
     np.testing.assert_allclose(found, tried[replace(LIGHT, prior_weight=prior_weight)], atol=1e-6)
 
 
+def test_the_encoder_alone_is_judged_as_it_is_released_with_the_prior_of_the_dataset(moved, fusion_params):
+    no_head = fusion_params.model_copy(update={"width": 0})
+    plain, found = (
+        choose_recipe(replace(moved, prior_weight=weight), (NEWEST,), no_head, (1.0,), 5, 500)
+        for weight in (0.0, 1.0)
+    )
+    assert (plain.prior_weight, found.prior_weight) == (
+        0,
+        1,
+    ) and found.sentence == "encoder alone, λ = 1, prior 1"
+    assert found.tried["plain blend, λ 1"] == plain.tried["plain blend, λ 1"]
+    validation = hold_out_items(replace(moved, prior_weight=1.0, ridge_lambda=1.0), NEWEST, no_head.seed, 500)
+    task = validation.tasks[COLD]
+    ranked = rank(ridge_users(validation.dataset), task.users, task.candidates, LONG * 5).rows_UK
+    assert found.ndcg == pytest.approx(metrics_per_user(task, ranked, 5)[:, 0].mean(), abs=1e-6)
+    assert found.ndcg != plain.ndcg
+
+
 def test_the_blend_is_among_what_is_tried_and_never_chosen(dataset, fusion_params):
     recipe = choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, 5, 500)
     assert recipe.tried["plain blend, λ 1"] > 2 * recipe.tried["encoder alone, λ 1"]
