@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.profiles.histories_by_user import HistoriesByUser
-from recsys.profiles.item_ids import UNKNOWN
+from recsys.profiles.item_ids import UNKNOWN, ItemIds
 from recsys.profiles.prior import MAX_USERS, PRIOR_VERSION, learn_prior, weighed
 
 
@@ -46,7 +44,7 @@ def content_of(array: NDArray[np.floating]) -> bytes:
 def prior_of(
     histories: Sequence[Path],
     by_user: HistoriesByUser,
-    live: pa.Array,
+    live: ItemIds,
     vectors_of: Callable[[NDArray[np.int64]], NDArray[np.floating]],
     weight: float,
     first: int,
@@ -69,10 +67,7 @@ def prior_of(
     users = by_user.next_users(histories, "", MAX_USERS)  # the sample of `sample_users`: these are pseudonyms
     pairs = by_user.of(histories, users).pairs
     user_P, item_P = (pairs[name].combine_chunks().dictionary_encode() for name in ("user", "item_id"))
-    # Each live item is looked up once among the few liked ones, so that no index of all items is made.
-    place_L = pc.index_in(live, value_set=item_P.dictionary)
-    rows_I = np.full(len(item_P.dictionary), UNKNOWN, np.int64)
-    rows_I[np.asarray(place_L.drop_null())] = np.flatnonzero(place_L.is_valid())
+    rows_I = live.rows_by_scan(item_P.dictionary.to_pylist())
     places = np.asarray(user_P.indices), np.asarray(item_P.indices)
     shape = len(user_P.dictionary), len(rows_I)
     is_live = rows_I != UNKNOWN

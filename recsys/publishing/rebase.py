@@ -279,7 +279,7 @@ def _prior(
     rows_RD = prior_of(
         profiles.history_paths,
         IN_MEMORY,
-        profiles.latest.item_ids.column,
+        profiles.latest.item_ids,
         profiles.searcher.vectors_of,
         weight,
         model.lexical_width,

@@ -108,7 +108,7 @@ def _prior(
                 found[here] = segment.vectors()[profiled.row_of_item[rows[here]]]
         return found
 
-    rows_RD = prior_of(files, by_user, profiled.item_ids.column, vectors_of, weight, model.lexical_width)
+    rows_RD = prior_of(files, by_user, profiled.item_ids, vectors_of, weight, model.lexical_width)
     if rows_RD is None:
         return None
     content = content_of(rows_RD)

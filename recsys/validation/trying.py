@@ -266,7 +266,7 @@ def _measure_each(
     """The users' metrics of one head with each ridge regression.
 
     With separate words, scores are the sum of both parts' scores instead of made of profiles. Ridge regression is
-    symmetric, so it is applied to the held-out items, of which there are fewer than users.
+    symmetric, so it is applied to the held-out items, once for all blocks of users.
     """
     warm_WD, held_HD = meaning
     known = validation.dataset.interactions
