@@ -10,6 +10,7 @@ import pytest
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
 from recsys.errors import ReleaseError, RequestError, UnknownItem
 from recsys.features.text import feature_files
+from recsys.models.reference import ModelReference
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
@@ -151,14 +152,19 @@ def test_a_diverse_list_turns_from_what_it_has_already() -> None:
     assert diversified([], vectors_ND[:0], 2, 0.5) == []
 
 
-@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weights and prior"])
 def test_contributions_sum_to_the_score_that_ordered_the_list(
-    film_workspace: FilmWorkspace, folder: Storage, weighted: bool
+    film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch, weighted: bool
 ) -> None:
     if weighted:
+        monkeypatch.setattr("recsys.profiles.prior.MIN_USERS", 2)
         bring_weights(film_workspace)
+        model = film_workspace.model
+        with_prior = ModelReference.of(model.encoder, None, 3.0, model.ranker, prior_weight=2.0)
+        film_workspace.set_model(with_prior)
         film_workspace.build()
     recommender, n_sums = of_release(film_workspace, folder), 0
+    assert (recommender.profiles.prior() is not None) is weighted
     rng = np.random.default_rng(3)
     for _ in range(250):
         taste = Taste(likes=tuple(rng.choice(list(FILMS), rng.integers(1, 6), replace=False)))
