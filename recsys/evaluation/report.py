@@ -190,6 +190,8 @@ class Report(BaseModel):
     ridge_lambda: float
     """λ of the champion's users."""
     challenger_lambda: float | None = None
+    prior_weights: dict[str, float] = {}
+    """`champion`, `challenger` -> weight of their users' prior; of models that have one."""
     view_weights: dict[str, dict[str, float]] = {}
     """`champion`, `challenger` -> view -> its weight in the head's kernel; of models whose head joins views."""
     seeds: tuple[JudgedSeed, ...] = ()
@@ -256,8 +258,8 @@ class Report(BaseModel):
         )
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole. Views and robustness are left out where there are none, as in older reports."""
-        unused = {name for name in ("view_weights", "robustness") if not getattr(self, name)}
+        """Write as JSON, whole. Priors, views and robustness are left out where there are none, as in older reports."""
+        unused = {name for name in ("prior_weights", "view_weights", "robustness") if not getattr(self, name)}
         write_whole(path, (self.model_dump_json(indent=2, exclude=unused) + "\n").encode())
 
     @classmethod

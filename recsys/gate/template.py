@@ -48,6 +48,8 @@ TEMPLATE = (
   <div><dt>{{ "champion" if challenger else "model" }}</dt><dd><code>{{ report.model_hash[:12] }}</code></dd></div>
   {% if challenger %}<div><dt>challenger</dt><dd><code>{{ report.challenger_hash[:12] }}</code></dd></div>{% endif %}
   <div><dt>ridge λ</dt><dd>{{ "%g" % report.ridge_lambda }}{% if report.challenger_lambda %}, challenger {{ "%g" % report.challenger_lambda }}{% endif %}</dd></div>
+  {% for role, weight in report.prior_weights.items() %}<div><dt>prior of the {{ role if challenger else "model" }}'s users</dt><dd>{{ "%g" % weight }}</dd></div>
+  {% endfor %}
   {% for role, weights in report.view_weights.items() %}<div><dt>views of the {{ role if challenger else "model" }}</dt><dd>{% for name, weight in weights.items() %}{{ name }} {{ "%g" % weight }}{{ ", " if not loop.last }}{% endfor %}</dd></div>
   {% endfor %}
   <div><dt>split</dt><dd>by {{ report.split_by }}{% if report.cut %}, cut {{ report.cut.strftime("%Y-%m-%d %H:%M") }} UTC{% endif %}</dd></div>

@@ -68,6 +68,11 @@ def run(settings: Settings, at: Artifacts) -> None:
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
         challenger_lambda=challenged.known.ridge_lambda if challenged else None,
+        prior_weights={
+            role: one.known.prior_weight
+            for role, one in ((CHAMPION, holdout), (CHALLENGER, challenged))
+            if one and one.known.prior_weight
+        },
         view_weights=read_view_weights(list(trained), at),
         seeds=tuple(one.judged(settings.users) for one in seeds),
         k=settings.evaluate.k,

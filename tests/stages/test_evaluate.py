@@ -394,11 +394,12 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
     world = make_world(tmp_path, noise=NOISY)
     split.run(world.settings, world.at)
     world.challenge(0.1)
-    found = []
+    found, priors = [], []
     for lambdas in ({}, {"champion": 1e4}, {"champion": 1e4, "challenger": 0.01}):
         for role, one in lambdas.items():
             path, trained = world.at.model_reference(role), world.at.trained_on(role)
-            model = ModelReference.of(ModelReference.load(path).encoder, None, one)
+            weight = 2.0 if role == "challenger" else None
+            model = ModelReference.of(ModelReference.load(path).encoder, None, one, prior_weight=weight)
             model.save(path)
             if trained.exists():
                 summary = json.loads(trained.read_text()) | {"model_hash": model.hash}
@@ -408,7 +409,11 @@ def test_each_encoder_is_judged_with_the_lambda_that_it_brought(tmp_path):
         models = report.slice("warm").models
         scores = {role: models[role].recall_by_k for role in ("champion", "challenger")}
         found.append((report.ridge_lambda, report.challenger_lambda, scores))
-    own = world.settings.users.ridge_lambda
+        priors.append(report.prior_weights)
+    own, prior = world.settings.users.ridge_lambda, world.settings.users.prior_weight
+    assert priors == [{"champion": prior, "challenger": prior}, {"challenger": prior}, {"challenger": 2.0}]
+    gate = world.settings.gate
+    assert "prior of the challenger's users</dt><dd>2<" in render(report, decide(report, gate), gate)
     assert [(one, other) for one, other, _ in found] == [(own, own), (1e4, own), (1e4, 0.01)]
     plain, champion, both = (scores for _, _, scores in found)
     assert champion["champion"] != plain["champion"] and champion["challenger"] == plain["challenger"]
