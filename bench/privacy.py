@@ -45,12 +45,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="about how long learning may take")
     args = parser.parse_args()
     require_shared_data()
+    settings = Settings.load(ROOT / "params.yaml")
+    with_noise = settings.privacy.model_copy(
+        update={"epsilon": max(EPSILONS)}
+    )  # so users are chosen without a prior
     figures: dict[str, float | int | str] = {"delta": DELTA, "draws": N_DRAWS}
     for protocol in (one for one in PROTOCOLS if one.name in args.protocol):
         learned = learn_cold_start(
             _files(protocol),
             Artifacts(ROOT),
-            Settings.load(ROOT / "params.yaml"),
+            settings.model_copy(update={"privacy": with_noise}),
             minutes=args.minutes,
             seed=0,
             report=print,

@@ -119,7 +119,7 @@ class Learned:
     summary: ColdStart
 
     def rank(self, k: int, gram: NDArray[np.float64] | None = None) -> pa.Table:
-        """The best k cold items for every user, see `rank_cold`; with another Gram matrix, without the prior."""
+        """The best k cold items for every user, see `rank_cold`."""
         return rank_cold(
             self.task,
             self.profiles_ID,
@@ -128,7 +128,7 @@ class Learned:
             self.lexical_width,
             self.summary.weighting,
             gram,
-            self.summary.recipe.prior_weight if gram is None else 0.0,
+            self.summary.recipe.prior_weight,
         )
 
 
@@ -232,7 +232,7 @@ def _learn(
         chosen.finetune.max_validation_users,
         report_progress,
         first_light=chosen.first_light,
-        priors=chosen.users.prior_weights,
+        priors=chosen.users.tried_with(chosen.privacy).prior_weights,
     )
     weighting = choose_weighting(
         dataset,
