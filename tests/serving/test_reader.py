@@ -17,7 +17,7 @@ from recsys.models.reference import ModelReference
 from recsys.profiles.users import Ridge
 from recsys.publishing import objects
 from recsys.publishing.listing import releases
-from recsys.publishing.release import Manifest
+from recsys.publishing.release import NEWEST, Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.trace import trace
 from recsys.storage.folder import FolderStorage
@@ -281,11 +281,12 @@ def test_a_newer_format_is_refused_with_a_clear_word(
     manifest = film_workspace.publish(folder).manifest
     import hashlib
 
-    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": 16, "wings": True}).encode()
+    newer = json.dumps(json.loads(manifest.to_bytes()) | {"format": NEWEST + 1, "wings": True}).encode()
     release = f"000001-{hashlib.sha256(newer).hexdigest()[:10]}"
     folder.write(f"releases/{release}/manifest.json", newer)
     with pytest.raises(
-        ReleaseError, match=r"has format 16, this Firstlight reads formats 1 to 15\n  remedy: upgrade"
+        ReleaseError,
+        match=rf"has format {NEWEST + 1}, this Firstlight reads formats 1 to {NEWEST}\n  remedy: upgrade",
     ):
         Release.open(folder.url, release=release)
     pointer = json.loads(folder.read("CURRENT"))
