@@ -12,6 +12,8 @@ from recsys import dvc
 from recsys.errors import StorageError
 from tests.dvc_folder import begin_dvc
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def instead_of_dvc(tmp_path, monkeypatch):

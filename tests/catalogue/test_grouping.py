@@ -109,6 +109,7 @@ def undisturbed(tmp_path_factory):
     return first_part(twin), sorted(twin.ids())
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "place", ["begin", "accept", "write_part", "page", "first move", "third move", "end"]
 )

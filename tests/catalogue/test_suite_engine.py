@@ -21,6 +21,7 @@ def output_of(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.whole
 def test_what_no_suite_uses_is_left_out_and_can_be_imported_afterwards():
     """In one process, since each import of Great Expectations takes a second and more of CPU."""
     loaded = (

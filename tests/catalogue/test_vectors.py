@@ -116,6 +116,7 @@ def test_the_report_says_how_many_items_each_view_covers(house):
     assert "view clip: vectors of 1 of the catalogue's 30 items (3%)" in outcome.notes
 
 
+@pytest.mark.whole
 def test_wide_vectors_of_many_items_stay_within_the_readers_memory(house):
     n_items, width = 20_000, 256
     vectors = np.ones((n_items, width), np.float32)

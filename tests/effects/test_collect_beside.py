@@ -21,6 +21,8 @@ from recsys.storage.folder import FolderStorage
 from recsys.storage.protocol import Storage
 from tests.publishing.film_workspace import FILMS, UP, FilmWorkspace
 
+pytestmark = pytest.mark.whole
+
 MakeWorkspace = Callable[[str], FilmWorkspace]
 DAY = 86_400
 PARAMS = CollectParams(keep_releases=2, grace_s=7200, forget_days=30)

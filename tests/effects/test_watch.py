@@ -23,6 +23,8 @@ from recsys.storage.opening import open_storage
 from tests.publishing.film_workspace import FilmWorkspace, tiny_model
 from tests.stages.test_monitor import SMALL, german, plots
 
+pytestmark = pytest.mark.whole
+
 KEY = "k" * 32
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

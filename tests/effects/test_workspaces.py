@@ -16,6 +16,8 @@ from recsys.storage.opening import open_storage
 from tests.dvc_folder import begin_dvc
 from tests.publishing.film_workspace import ROOT, UP, FilmWorkspace, tiny_model
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def film_workspace(tmp_path, monkeypatch):

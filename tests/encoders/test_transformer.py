@@ -24,6 +24,7 @@ def test_batches_hold_each_text_once_and_only_one_length(lengths, budget):
         assert len(batch) == 1 or len(batch) * sizes.pop() <= budget
 
 
+@pytest.mark.whole
 @settings(max_examples=25)
 @given(st.data())
 def test_a_minilm_vector_has_the_same_bits_in_any_batch(minilm, data):

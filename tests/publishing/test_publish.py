@@ -398,6 +398,7 @@ def published_in_child(film_workspace: FilmWorkspace, storage: object) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_write_and_run_again_gives_the_same_release(
     film_workspace: FilmWorkspace, tmp_path: Path, cache: Path, after: bool

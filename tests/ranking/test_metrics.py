@@ -98,6 +98,7 @@ print(json.dumps({n: float(v) for n, v in evaluate(qrels, Run(run), names).items
 """
 
 
+@pytest.mark.whole
 def test_means_agree_with_ranx():
     generator = np.random.default_rng(5)
     ranked = np.array([generator.permutation(40)[:20] for _ in range(60)])

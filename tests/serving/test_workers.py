@@ -25,6 +25,8 @@ from recsys.storage.protocol import Storage
 from tests.publishing.film_workspace import FilmWorkspace
 from tests.serving.service import served
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def store(encoded_workspace: FilmWorkspace, folder: Storage) -> Storage:
