@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from filelock import FileLock
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
@@ -121,7 +122,7 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
         return sa.create_engine(driver, creator=lambda: _connect_to_read(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(driver, connect_args={"timeout": BUSY_TIMEOUT_S})
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, path))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -135,9 +136,10 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  sqlite3's connection
+def _prepare_sqlite(connection: Any, path: Path) -> None:  # noqa: ANN401  sqlite3's connection
     connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
-    connection.execute("PRAGMA journal_mode = WAL")
+    with FileLock(f"{path}.opening"):  # where two turn a new file to WAL at once, SQLite refuses one without waiting
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what is committed survives a power failure
     connection.execute("PRAGMA foreign_keys = ON")
 
