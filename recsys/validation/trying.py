@@ -265,8 +265,9 @@ def _measure_each(
 ) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
     """The users' metrics of one head with each ridge regression.
 
-    With separate words, scores are the sum of both parts' scores instead of made of profiles. Ridge regression is
-    symmetric, so it is applied to the held-out items, once for all blocks of users.
+    With separate words, scores are the sum of both parts' scores instead of made of profiles. Every user is solved with
+    every ridge regression before scoring, and a block's scores by words are made once for all of them: nothing has as
+    many numbers as there are users times held-out items.
     """
     warm_WD, held_HD = meaning
     known = validation.dataset.interactions
@@ -277,25 +278,24 @@ def _measure_each(
     task_users = validation.tasks[COLD].users
     known_TW = csr_array(known_UW[task_users])
     b_TD = np.asarray(known_TW @ warm_WD, np.float32)
-    by_words_TH = None if words is None else np.asarray(known_TW @ words[0], np.float32) @ words[1].T
-    for ridge_lambda, weight in ridges:
+    by_words = None if words is None else (np.asarray(known_TW @ words[0], np.float32), words[1])
+    solved: list[tuple[Choice, NDArray[np.float32], np.float32]] = []
+    for ridge_lambda, weight in dict.fromkeys(ridges):
         ridge = Ridge(gram, ridge_lambda, prior_RD=weighed(prior_RD, weight))
-        solved_HD, choice = ridge.weights(held_HD), recipe(ridge_lambda, weight)
         ratio = 0.0 if words is None else words_ratio(known_UW, words[0], warm_WD, ridge, seed)
+        choice = recipe(ridge_lambda, weight)
+        solved.append((choice, ridge.weights(b_TD), np.float32(choice.words_weight * ratio)))
 
-        def scores_of(
-            users: NDArray[np.int64],
-            solved_HD: NDArray[np.float32] = solved_HD,
-            choice: Choice = choice,
-            factor: float = choice.words_weight * ratio,
-        ) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-            rows = np.searchsorted(task_users, users)
-            scores_BH = b_TD[rows] @ solved_HD.T
-            if by_words_TH is not None:
-                scores_BH += np.float32(factor) * by_words_TH[rows]
+    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
+        rows = np.searchsorted(task_users, users)
+        by_words_BH = None if by_words is None else by_words[0][rows] @ by_words[1].T
+        for choice, solved_TD, factor in solved:
+            scores_BH = solved_TD[rows] @ held_HD.T
+            if by_words_BH is not None:
+                scores_BH += factor * by_words_BH
             yield choice, scores_BH
 
-        yield from _measure(validation, k, scores_of)
+    yield from _measure(validation, k, scores_of)
 
 
 def _measure(
