@@ -26,7 +26,8 @@ class IndexParams(BaseModel):
     """Links per vector of larger ones; more find more, in a larger file."""
     search_width: int = Field(ge=16, le=WIDEST_SEARCH)
     """Vectors that a search keeps as candidates; more find more, in more time. Where these find too few, two and four
-    times as many are tried: by stage `index` for queries of items, and by `publish` for those of users."""
+    times as many are tried: by stage `index` for queries of items, and by `publish` for those of users, which tries
+    eight times as many too."""
     least_recall: float = Field(ge=0, le=1)
     """Recall@10, with items as queries, below which stage `index` lets searches of a segment keep more candidates."""
     recall_queries: int = Field(ge=1)

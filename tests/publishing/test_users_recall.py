@@ -139,11 +139,11 @@ def test_a_graph_that_finds_too_few_for_users_is_searched_with_more_rows_in_view
     trial = Release.open(folder.url, cache=cache)
     narrow, wide = (users_recall(trial._profiles, films.settings.index, minimum) for minimum in (0.0, 1.1))
     assert narrow and wide and narrow.recall < wide.recall
-    assert (narrow.search_width, wide.search_width) == (None, 4 * films.settings.index.search_width)
+    assert (narrow.search_width, wide.search_width) == (None, 8 * films.settings.index.search_width)
     minimum = (narrow.recall + wide.recall) / 2
     other = FolderStorage(f"{folder.url}-2")
     done = films.publish(other, **lenient(films, minimum))
-    assert done.manifest.search_width in {factor * films.settings.index.search_width for factor in (2, 4)}
+    assert done.manifest.search_width in {factor * films.settings.index.search_width for factor in (2, 4, 8)}
     assert done.manifest.format == 14
     assert done.users_recall >= minimum
     release = Release.open(other.url, cache=cache)
