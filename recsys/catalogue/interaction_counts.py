@@ -1,6 +1,5 @@
 """Accepted interactions in numbers, kept from one run of stage `validate` to the next: only new parts are read."""
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from recsys.catalogue.parts import Part
-from recsys.storage.checked import read_checked, write_checked
+from recsys.storage.checked import read_checked_table, write_checked_table
 
 ABOUT = b"interaction_counts"
 COLUMNS = ("users", "items", "n_items")
@@ -74,19 +72,14 @@ class InteractionCounts:
         n_rows = max(1, *(-(-len(one) // ROW) for one in values.values()))
         columns = {name: _in_rows(one, n_rows) for name, one in values.items()}
         about = {ABOUT: json.dumps([self.parts, self.without_time])}
-        buffer = io.BytesIO()
-        pq.write_table(
-            pa.table(columns).replace_schema_metadata(about), buffer, compression="zstd", row_group_size=1
-        )
-        write_checked(path, buffer.getvalue())
+        write_checked_table(path, pa.table(columns).replace_schema_metadata(about), row_group_size=1)
 
     @classmethod
     def load(cls, path: Path) -> "InteractionCounts":
         """Read what `save` wrote; of no part where it is missing or damaged, since it only saves time."""
-        content = read_checked(path)
-        if content is None:
+        table = read_checked_table(path)
+        if table is None:
             return cls()
-        table = pq.read_table(pa.BufferReader(content))
         parts, without_time = json.loads(table.schema.metadata[ABOUT])
         users, items, n_items = (
             pa.concat_arrays([one.flatten() for one in table[name].chunks]) for name in COLUMNS

@@ -5,7 +5,6 @@ the English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate w
 like version 2.
 """
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,7 +22,7 @@ from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
 from recsys.heads.kernel_head import Kernel, KernelHead, Words
 from recsys.heads.view_kernels import NamesKernel, VectorsKernel, ViewKernel
-from recsys.storage.arrays import read_arrays, shared
+from recsys.storage.arrays import npz_bytes, read_arrays, shared
 from recsys.storage.atomic import write_whole
 
 HEAD_VERSION = 7
@@ -81,10 +80,8 @@ def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
             for place, name in enumerate(sorted(head.views))
             for key, array in _arrays_of_view(head.views[name])
         }
-    buffer = io.BytesIO()
-    by_rows: dict[str, Any] = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    np.savez(buffer, **by_rows)
-    write_whole(folder / HEAD, buffer.getvalue())
+    by_rows = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_whole(folder / HEAD, npz_bytes(by_rows))
     write_whole(folder / TERMS, (json.dumps(plain, ensure_ascii=False) + "\n").encode())
     return folder / HEAD, folder / TERMS
 

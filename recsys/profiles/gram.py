@@ -6,7 +6,6 @@ in all. The matrix has the same bytes for any order of rows, number of threads, 
 history of updates. A rounded row has a cosine of 1 - 6e-8 with the original.
 """
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.storage.arrays import let_go
+from recsys.storage.arrays import from_npz_bytes, let_go, npz_bytes
 from recsys.storage.checked import read_checked, write_checked
 
 # Shape suffixes: I items, D dimension, N rows of one segment.
@@ -67,15 +66,13 @@ class GramState:
         names = list(self.rows)
         lengths = np.array([len(self.rows[name]) for name in names], np.int64)
         all_rows = np.concatenate([np.empty(0, np.bool_), *self.rows.values()])
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            steps=self.steps_DD,
-            names=np.array(names, dtype=np.str_),
-            lengths=lengths,
-            rows=np.packbits(all_rows),
-        )
-        write_checked(path, buffer.getvalue())
+        arrays = {
+            "steps": self.steps_DD,
+            "names": np.array(names, dtype=np.str_),
+            "lengths": lengths,
+            "rows": np.packbits(all_rows),
+        }
+        write_checked(path, npz_bytes(arrays))
 
     @classmethod
     def load(cls, path: Path) -> "GramState | None":
@@ -83,13 +80,11 @@ class GramState:
         content = read_checked(path)
         if content is None:
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            lengths = saved["lengths"]
-            all_rows = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
-            pieces = np.split(all_rows, np.cumsum(lengths)[:-1]) if len(lengths) else []
-            return cls(
-                saved["steps"].astype(np.int64), dict(zip(saved["names"].tolist(), pieces, strict=True))
-            )
+        saved = from_npz_bytes(content)
+        lengths = saved["lengths"]
+        all_rows = np.unpackbits(saved["rows"], count=int(lengths.sum())).astype(np.bool_)
+        pieces = np.split(all_rows, np.cumsum(lengths)[:-1]) if len(lengths) else []
+        return cls(saved["steps"].astype(np.int64), dict(zip(saved["names"].tolist(), pieces, strict=True)))
 
 
 def bring_up_to_date(

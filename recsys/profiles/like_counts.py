@@ -4,7 +4,6 @@ An arrival without interactions reads no history. One with interactions reads th
 what others like does not change.
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.users import Histories, history_users, load_histories
-from recsys.storage.checked import read_checked, write_checked
+from recsys.storage.checked import read_checked_table, write_checked_table
 
 SCHEMA = pa.schema([("item_id", pa.string()), ("n_users", pa.int64())])
 ABOUT = b"like_counts"
@@ -60,18 +59,14 @@ class LikeCounts:
     def save(self, path: Path) -> None:
         """Write it to a cache."""
         about = {"n_users": self.n_users, "n_pairs": self.n_pairs, "files": self.files}
-        buffer = io.BytesIO()
-        table = self.table.replace_schema_metadata({ABOUT: json.dumps(about)})
-        pq.write_table(table, buffer, compression="zstd")
-        write_checked(path, buffer.getvalue())
+        write_checked_table(path, self.table.replace_schema_metadata({ABOUT: json.dumps(about)}))
 
     @classmethod
     def load(cls, path: Path) -> "LikeCounts | None":
         """Read what `save` wrote; None where it is missing or damaged, since it only saves time."""
-        content = read_checked(path)
-        if content is None:
+        table = read_checked_table(path)
+        if table is None:
             return None
-        table = pq.read_table(pa.BufferReader(content))
         about = json.loads(table.schema.metadata[ABOUT])
         files = tuple(about["files"])
         return cls(table.replace_schema_metadata(), about["n_users"], about["n_pairs"], files)

@@ -1,7 +1,6 @@
 """The prior of a release's users, from history files: of a sample of users, the live items that they like."""
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -32,13 +31,6 @@ def prior_key(
     """
     made_of = [PRIOR_VERSION, sorted(histories), sorted(segments), gram_sha256, profiles_hash, weight]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-
-
-def content_of(array: NDArray[np.floating]) -> bytes:
-    """The bytes of a .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def prior_of(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recsys.errors import ReleaseError
 from recsys.profiles.histories_by_user import IN_MEMORY
 from recsys.profiles.like_counts import LikeCounts
-from recsys.profiles.shared_prior import content_of, prior_key, prior_of
+from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users import gram_of
 from recsys.profiles.users_summary import prior_name
@@ -34,6 +34,7 @@ from recsys.publishing.release import (
 )
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
+from recsys.storage.arrays import npy_bytes
 from recsys.storage.atomic import write_whole
 
 
@@ -292,7 +293,7 @@ def _prior(
 
 def _kept(name: str, array: NDArray[np.floating], files: ObjectFiles) -> tuple[File, dict[str, Path]]:
     """Write an array among the objects; return its file, and where its content lies."""
-    content = content_of(array)
+    content = npy_bytes(array)
     digest = hashlib.sha256(content).hexdigest()
     path = files.cache / "objects" / digest
     write_whole(path, content)

@@ -12,7 +12,6 @@ keeps the scale, see `ItemWeights.growth`.
 """
 
 import hashlib
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +27,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.reference import ITEM_WEIGHTS
 from recsys.errors import EncoderError
 from recsys.ranking.ranker import ItemGroups
-from recsys.storage.arrays import read_arrays
+from recsys.storage.arrays import npz_bytes, read_arrays
 from recsys.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -108,10 +107,7 @@ class ItemWeights:
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write item_weights.npz. The same weights give the same bytes."""
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = self.arrays()
-        np.savez(buffer, **arrays)
-        write_whole(folder / ITEM_WEIGHTS, buffer.getvalue())
+        write_whole(folder / ITEM_WEIGHTS, npz_bytes(self.arrays()))
         return (folder / ITEM_WEIGHTS,)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -4,7 +4,6 @@ The first ranker is `item_weights`, or `dot` where there are none; it is stored 
 a user and a candidate is listed in `shortlist.py`. All of it exists for items that arrive after training.
 """
 
-import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from recsys.ranking.item_weights import ARRAYS, ItemWeights
 from recsys.ranking.ranker import RankedItems
 from recsys.ranking.shortlist import FEATURES, Shortlist
 from recsys.ranking.traits import PER_TRAIT
-from recsys.storage.arrays import read_arrays
+from recsys.storage.arrays import npz_bytes, read_arrays
 from recsys.storage.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -114,9 +113,7 @@ class Mlp:
             **(_written(self.traits) if self.traits else {}),
             **{f"{FIRST}{name}": array for name, array in first.items()},
         }
-        buffer = io.BytesIO()
-        np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})
-        write_whole(folder / FILE, buffer.getvalue())
+        write_whole(folder / FILE, npz_bytes({name: arrays[name] for name in sorted(arrays)}))
         return (folder / FILE,)
 
     @classmethod

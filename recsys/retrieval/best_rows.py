@@ -5,7 +5,6 @@ query, at a distance of δ, gives no row a score that differs by more than δ (C
 what is kept score more than any other row then can, they are the k best of all. Else the segment is searched again.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from recsys.retrieval.in_place import NOISE, best_places, row_by_row
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
 from recsys.retrieval.segments import SegmentSearcher
+from recsys.storage.arrays import from_npz_bytes, npz_bytes
 from recsys.storage.checked import read_checked, write_checked
 
 # Shape suffixes: Q queries, P queries that were asked before, D dimension, K list, N rows of a segment.
@@ -48,9 +48,7 @@ def save_known(known: Known, path: Path) -> None:
         arrays[f"queries-{place}"], arrays[f"most-{place}"] = best.queries_PD, best.most_P
         arrays[f"lengths-{place}"] = np.array([len(rows) for rows in best.rows], np.int64)
         arrays[f"rows-{place}"] = np.concatenate([np.empty(0, np.int64), *best.rows])
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_checked(path, buffer.getvalue())
+    write_checked(path, npz_bytes(arrays))
 
 
 def load_known(path: Path) -> Known:
@@ -58,11 +56,10 @@ def load_known(path: Path) -> Known:
     content = read_checked(path)
     if content is None:
         return {}
-    found = {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-        for place, name in enumerate(saved["names"].tolist()):
-            rows = np.split(saved[f"rows-{place}"], np.cumsum(saved[f"lengths-{place}"])[:-1])
-            found[name] = BestRows(saved[f"queries-{place}"], tuple(rows), saved[f"most-{place}"])
+    saved, found = from_npz_bytes(content), {}
+    for place, name in enumerate(saved["names"].tolist()):
+        rows = np.split(saved[f"rows-{place}"], np.cumsum(saved[f"lengths-{place}"])[:-1])
+        found[name] = BestRows(saved[f"queries-{place}"], tuple(rows), saved[f"most-{place}"])
     return found
 
 

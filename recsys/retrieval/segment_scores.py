@@ -5,7 +5,6 @@ the scores: they are kept, and an arrival searches only the segments that it bri
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.retrieval.segments import SegmentSearcher
+from recsys.storage.arrays import from_npz_bytes, npz_bytes
 from recsys.storage.checked import read_checked, write_checked
 
 # Shape suffixes: Q queries, K list, D dimension.
@@ -69,11 +69,9 @@ class SegmentScores:
         """Keep the scores that were asked for, and drop all others."""
         if self._kept is None or self._now.keys() == self._before.keys():
             return
-        buffer = io.BytesIO()
         keys = sorted(self._now)
         scores = np.stack([self._now[key] for key in keys]) if keys else np.empty(0)
-        np.savez(buffer, allow_pickle=False, keys=np.array(keys, np.str_), scores=scores)
-        write_checked(self._kept, buffer.getvalue())
+        write_checked(self._kept, npz_bytes({"keys": np.array(keys, np.str_), "scores": scores}))
 
     def _key(self, searcher: SegmentSearcher, position: int, name: str) -> str:
         """Hash of all that the scores depend on."""
@@ -120,5 +118,5 @@ def _load(kept: Path | None) -> dict[str, NDArray[np.float64]]:
     content = read_checked(kept) if kept else None
     if content is None:
         return {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-        return dict(zip(saved["keys"].tolist(), saved["scores"], strict=True))
+    saved = from_npz_bytes(content)
+    return dict(zip(saved["keys"].tolist(), saved["scores"], strict=True))

@@ -22,11 +22,12 @@ from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.items import Latest, Segment, latest, list_segments
 from recsys.profiles.like_counts import LikeCounts, count_likes
-from recsys.profiles.shared_prior import content_of, prior_key, prior_of
+from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sites import sharing_of
 from recsys.profiles.users import history_key, load_histories, users_key, write_histories
 from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name
 from recsys.settings import Settings
+from recsys.storage.arrays import npy_bytes
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole
 from recsys.storage.strays import remove_strays
 
@@ -61,7 +62,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     before = GramState.load(state_path)
     state = bring_up_to_date(before, *_rows_of(segments, profiled, shared.items), model.dim)
     state.save(state_path)
-    gram = content_of(state.gram)
+    gram = npy_bytes(state.gram)
     write_whole(at.users / "gram.npy", gram)
     gram_sha256 = hashlib.sha256(gram).hexdigest()
     weight = sharing.prior_weight(model.users.ridge_lambda, model.users.prior_weight)
@@ -111,7 +112,7 @@ def _prior(
     rows_RD = prior_of(files, by_user, profiled.item_ids, vectors_of, weight, model.lexical_width)
     if rows_RD is None:
         return None
-    content = content_of(rows_RD)
+    content = npy_bytes(rows_RD)
     write_whole(path, content)
     digest = hashlib.sha256(content).hexdigest()
     return PriorSummary(weight=weight, n_rows=len(rows_RD), sha256=digest, made_of=made_of)

@@ -1,16 +1,17 @@
-"""Arrays from files that others may have written: shape and type are checked before memory is taken, never a pickle.
+"""Arrays as files of NumPy: written as bytes; read with shape and type checked before memory is taken, never a pickle.
 
 Files of `numpy.save` and `numpy.savez` hold as many bytes as their headers say. A file that does not, is compressed, or
 holds objects was not written by Firstlight and is refused.
 """
 
+import io
 import math
 import mmap
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -21,6 +22,27 @@ from recsys.storage.atomic import whole_file
 Real = TypeVar("Real", np.float32, np.float64)
 MAX_DIMENSIONS = 2
 BLOCK_ROWS = 1024
+
+
+def npy_bytes(array: NDArray[np.generic]) -> bytes:
+    """The bytes of an npy file; the same array gives the same bytes."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """The bytes of an uncompressed npz file; the same arrays in the same order give the same bytes."""
+    buffer = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez(buffer, allow_pickle=False, **named)
+    return buffer.getvalue()
+
+
+def from_npz_bytes(content: bytes) -> dict[str, NDArray[Any]]:
+    """Read what `npz_bytes` made. For files of this workspace; `read_arrays` is for those of others."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+        return dict(saved)
 
 
 def read_arrays(

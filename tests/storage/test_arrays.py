@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from recsys.storage import arrays
-from recsys.storage.arrays import let_go, read_array, read_arrays, shared
+from recsys.storage.arrays import (
+    from_npz_bytes,
+    let_go,
+    npy_bytes,
+    npz_bytes,
+    read_array,
+    read_arrays,
+    shared,
+)
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -125,3 +133,20 @@ def test_pages_that_are_let_go_come_back_and_those_that_no_file_holds_stay(tmp_p
     for one in (mapped[5:], copied, np.arange(3)):
         let_go(one)
     assert mapped.sum() == np.arange(2**20).sum() and copied[0] == 7
+
+
+def test_bytes_of_arrays_are_the_same_each_time_and_come_back(tmp_path):
+    arrays = {"a": A, "names": np.array(["s1", "é"]), "none": A[:0]}
+    content = npz_bytes(arrays)
+    assert content == npz_bytes(arrays) and content != npz_bytes(arrays | {"a": A + 1})
+    found = from_npz_bytes(content)
+    assert list(found) == list(arrays) and found["names"].tolist() == ["s1", "é"]
+    np.testing.assert_array_equal(found["a"], A)
+    (tmp_path / "a.npy").write_bytes(npy_bytes(A))
+    np.testing.assert_array_equal(read_array(tmp_path / "a.npy", (2, 3), "float32"), A)
+
+
+@pytest.mark.parametrize("make", [npy_bytes, lambda array: npz_bytes({"a": array})])
+def test_objects_are_never_written(make):
+    with pytest.raises(ValueError, match="[Oo]bject"):
+        make(np.array([{}], dtype=object))
