@@ -14,8 +14,9 @@ from bench.rivals.encoded import frozen_vectors
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions
 from recsys.evaluation.cold_start import make_task
+from recsys.profiles.gram import gram_of
 from recsys.profiles.item_ids import ItemIds
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.ranking.ranker import RankedItems
 from recsys.serving.answers import Answer, ListRequest, Scored

@@ -15,7 +15,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import PAD
 from recsys.dataset.interactions import make_interactions
 from recsys.features.text import feature_files
-from recsys.profiles.users import history_files, load_histories
+from recsys.profiles.history_files import history_files, load_histories
 from recsys.ranking.metrics import recall_at_k
 from recsys.ranking.tasks import rank
 from recsys.settings import Settings

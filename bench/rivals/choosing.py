@@ -15,7 +15,8 @@ from bench.rivals.towers import Embedded
 from recsys.catalogue.held_out import hash_share
 from recsys.dataset.histories import PAD
 from recsys.evaluation.cold_start import Task
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.gram import gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.metrics import ndcg_at_k
 from recsys.retrieval.exact import top_k
 

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from recsys.baselines.floors import ByItem
 from recsys.dataset.dataset import Dataset
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.validation.sets import ValidationSet
 from recsys.validation.tuning import choose, mixed_ndcg, tuning_sets
 

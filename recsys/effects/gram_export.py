@@ -6,12 +6,12 @@ from pathlib import Path
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
 from recsys.errors import ConfigError, ReleaseError
+from recsys.profiles.history_files import history_files, load_histories
 from recsys.profiles.item_likes import ItemLikes
 from recsys.profiles.items import latest, list_segments
 from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.sites import noise_secret
-from recsys.profiles.users import history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
 from recsys.settings import Settings
 

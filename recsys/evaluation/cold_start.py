@@ -16,8 +16,9 @@ from recsys.errors import UnreadableFile
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
+from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.tasks import rank
 from recsys.validation.folds import cold_folds, dates_of, times_of
 

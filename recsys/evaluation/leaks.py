@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from recsys.catalogue.near_duplicates import near_duplicates
 from recsys.evaluation.holdout import Holdout
 from recsys.evaluation.report import Finding
-from recsys.profiles.users import gram_of
+from recsys.profiles.gram import gram_of
 from recsys.ranking.dot import RidgeUsers
 from recsys.ranking.plain_blend import PlainBlend
 from recsys.ranking.recommender import Recommender

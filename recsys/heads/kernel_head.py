@@ -133,7 +133,7 @@ class KernelHead:
 
     @property
     def lexical_width(self) -> int:
-        """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.users`.
+        """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.ridge`.
 
         They are the W dimensions of words and the one that completes unit length; of a centred head only the latter.
         """

@@ -22,8 +22,9 @@ from recsys.heads.recipe import Recipe
 from recsys.heads.smoothing import smoothed
 from recsys.heads.view_kernels import ViewKernel, add_views, evidence, fit_view
 from recsys.heads.words import share_of, words_projection, words_ratio
+from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.ridge import Ridge
 
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, N texts, D directions.
 

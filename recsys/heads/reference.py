@@ -32,7 +32,7 @@ class HeadReference(BaseModel):
     dim: int = Field(gt=0, le=MAX_DIM)
     """Width of a profile."""
     lexical_width: int = Field(default=0, ge=0)
-    """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.users`. The first completes
+    """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.ridge`. The first completes
     unit length, and users are 0 there. The others, if any, hold separate words, and users are plain sums there."""
     files: tuple[PackedFile, ...]
     """head.npz and head.json; also first_light.json for a head of first light."""

@@ -2,7 +2,7 @@
 
 Ridge regression over words and meaning together would remove from the words what the meaning already explains, and what
 all items share. It learns both from older items, and generalises to newer ones less well than the plain sum of two
-scores. So words get dimensions of their own, in which a user is a plain sum (`recsys/profiles/users.py`). They are
+scores. So words get dimensions of their own, in which a user is a plain sum (`recsys/profiles/ridge.py`). They are
 scaled so that a user's scores by words and by meaning have the same standard deviation, times a weight.
 
 Paper: Deerwester et al. 1990, Indexing by Latent Semantic Analysis.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 
 # Shape suffixes: U users, M landmarks, V terms, W dimensions of words, S sampled warm items, D dimensions of meaning.
 RANK_TOLERANCE = 1e-4

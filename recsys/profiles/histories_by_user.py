@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.profiles.users import Histories, joined, read_history
+from recsys.profiles.histories import Histories, joined
+from recsys.profiles.history_files import read_history
 from recsys.storage.strays import remove_strays
 from recsys.storage.tables import map_arrow, write_arrow
 

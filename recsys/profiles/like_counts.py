@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recsys.profiles.histories import Histories
 from recsys.profiles.histories_by_user import HistoriesByUser
-from recsys.profiles.users import Histories, history_users, load_histories
+from recsys.profiles.history_files import history_users, load_histories
 from recsys.storage.checked import read_checked_table, write_checked_table
 
 SCHEMA = pa.schema([("item_id", pa.string()), ("n_users", pa.int64())])

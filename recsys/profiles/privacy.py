@@ -1,6 +1,6 @@
 """Which items users like, differentially private: bounded sums with Gaussian noise, and an accountant.
 
-What all users share is XᵀX over the items that somebody likes (`recsys/profiles/users.py`). Profiles come from the
+What all users share is XᵀX over the items that somebody likes (`recsys/profiles/ridge.py`). Profiles come from the
 catalogue, so this matrix knows of users which items are in X, and nothing else. That is what gets noise: one sum per
 item. The matrix is computed from the noisy sums, so it is symmetric and positive semi-definite, and costs no more.
 Noise on the matrix itself would have to hide a whole profile of every item that a user alone likes, in D² numbers.

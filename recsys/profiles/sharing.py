@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.profiles.histories import Histories
 from recsys.profiles.item_likes import SCHEMA, ItemLikes, Site, merged
 from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.params import PrivacyParams, UsersParams
 from recsys.profiles.privacy import noise_scale, noisy_sums
-from recsys.profiles.users import Histories
 from recsys.profiles.users_summary import Guarantee
 
 LATE = timedelta(days=1)

@@ -1,6 +1,8 @@
 """users.json: what is known of the matrix that all users share."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,21 @@ from recsys.storage.atomic import write_whole
 def prior_name(made_of: str) -> str:
     """Name of the file of a prior with this key."""
     return f"prior-{made_of}.npy"
+
+
+def users_key(segments: Iterable[str], histories: Iterable[str], sharing: str = "") -> str:
+    """16 hex digits of the SHA-256 over the names of all segments and history files, which are content keys.
+
+    Args:
+        segments: names.
+        histories: names.
+        sharing: `Sharing.key`.
+
+    Returns:
+        The key.
+    """
+    made_of = [sorted(segments), sorted(histories), *([sharing] if sharing else [])]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
 class Guarantee(BaseModel):

@@ -18,18 +18,12 @@ from recsys.errors import ReleaseError
 from recsys.features.facts import check_facts
 from recsys.profiles.details import ItemDetails, open_details, require_items
 from recsys.profiles.facts import ItemFacts
+from recsys.profiles.histories import HISTORY_SCHEMA, PAIRS, Histories, joined
+from recsys.profiles.history_files import load_histories, read_history
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
+from recsys.profiles.ridge import Ridge
 from recsys.profiles.shares import ItemShares
-from recsys.profiles.users import (
-    HISTORY_SCHEMA,
-    PAIRS,
-    Histories,
-    Ridge,
-    joined,
-    load_histories,
-    read_history,
-)
 from recsys.publishing.release import File, Manifest, ReleasedSegment
 from recsys.publishing.store import object_key
 from recsys.publishing.verified import VerifiedFiles

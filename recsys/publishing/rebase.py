@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
+from recsys.profiles.gram import gram_of
 from recsys.profiles.histories_by_user import IN_MEMORY
 from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
-from recsys.profiles.users import gram_of
 from recsys.profiles.users_summary import prior_name
 from recsys.publishing.draft import Draft
 from recsys.publishing.objects import ObjectFiles, Profiles

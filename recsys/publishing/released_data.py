@@ -18,10 +18,10 @@ from recsys.features.terms import terms_path
 from recsys.features.text import feature_files, feature_key
 from recsys.models.opening import uses_views
 from recsys.models.reference import ModelReference
+from recsys.profiles.history_files import history_key
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.sharing import Sharing
-from recsys.profiles.users import history_key, users_key
-from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name
+from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name, users_key
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import count_rows
 from recsys.publishing.params import PublishParams

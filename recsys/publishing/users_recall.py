@@ -18,7 +18,7 @@ import numpy as np
 
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.item_ids import UNKNOWN
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import published_ranker
 from recsys.publishing.release import ReleasedSegment

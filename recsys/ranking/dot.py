@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.typical import Typical, typical_share
 
@@ -20,7 +21,7 @@ from recsys.ranking.typical import Typical, typical_share
 
 @dataclass(frozen=True)
 class RidgeUsers:
-    """Users by ridge regression over item profiles, see `recsys/profiles/users.py`."""
+    """Users by ridge regression over item profiles, see `recsys/profiles/ridge.py`."""
 
     ridge: Ridge
     vectors_ID: NDArray[np.float32]

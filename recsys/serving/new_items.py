@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.profiles.item_ids import ItemIds
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.serving.answers import NewCandidates
 
 # Shape suffixes: I live items, C candidates, D dimension.

@@ -3,7 +3,7 @@
 A user is w = (XᵀX + λΣ⁻¹)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
 words about the user, plus a share of what a typical user likes where little is known (`recsys/ranking/typical.py`).
 Where the model has a weighting, each x counts by how strong the like is, and dislikes count below 0
-(`recsys/catalogue/weighting.py`). `recsys/profiles/users.py` has the metric.
+(`recsys/catalogue/weighting.py`). `recsys/profiles/ridge.py` has the metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.opinions import disliked_items, liked_items, weights_of
 from recsys.catalogue.params import FeedbackParams
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.publishing.objects import Profiles
 from recsys.ranking.typical import Typical, typical_share
 from recsys.serving.answers import Taste

@@ -20,12 +20,12 @@ from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date
 from recsys.profiles.histories_by_user import HistoriesByUser
+from recsys.profiles.history_files import history_key, load_histories, write_histories
 from recsys.profiles.items import Latest, Segment, latest, list_segments
 from recsys.profiles.like_counts import LikeCounts, count_likes
 from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sites import sharing_of
-from recsys.profiles.users import history_key, load_histories, users_key, write_histories
-from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name
+from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name, users_key
 from recsys.settings import Settings
 from recsys.storage.arrays import npy_bytes
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_whole

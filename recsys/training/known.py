@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.gram import gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.training.corpus import Corpus
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams

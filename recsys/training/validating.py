@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.gram import gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.dot import RidgeUsers
 from recsys.ranking.metrics import ndcg_at_k, recall_at_k
 from recsys.ranking.tasks import make_task, rank

@@ -13,8 +13,9 @@ from recsys.heads.learning import Survey, coordinates, first_light_of, learn, pr
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import ALONE
 from recsys.heads.words import words_projection, words_ratio
+from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among, weighed
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
 from recsys.ranking.tasks import rank_each

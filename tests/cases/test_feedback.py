@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.profiles.users import history_files, load_histories
+from recsys.profiles.history_files import history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
 from tests.cases.conftest import ITEMS, KEY, in_workspace
 

@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 from recsys.catalogue.split import PAIRS_SCHEMA, Split
 from recsys.evaluation.judge import learn_models
 from recsys.evaluation.leaks import find_leaks
-from recsys.profiles.users import Ridge, gram_of
+from recsys.profiles.gram import gram_of
+from recsys.profiles.ridge import Ridge
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.recommender import learn_recommender
 from recsys.stages import split as split_stage

@@ -16,7 +16,7 @@ from recsys.heads.first_light import (
 from recsys.heads.headed import load_head
 from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
 from recsys.profiles.gram import gram_of
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.storage.packed import verify_files
 
 COLOURS = ("red", "blue", "green", "black", "white")

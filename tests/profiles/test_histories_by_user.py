@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.profiles.histories import HISTORY_SCHEMA
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
-from recsys.profiles.users import HISTORY_SCHEMA, history_users, load_histories
+from recsys.profiles.history_files import history_users, load_histories
 from recsys.storage.atomic import write_parquet
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

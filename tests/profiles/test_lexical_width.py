@@ -1,6 +1,6 @@
 import numpy as np
 
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 
 # Two dimensions of words after the one that fills up, then two of meaning.
 X = np.random.default_rng(0).normal(size=(50, 5))

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.profiles import like_counts
+from recsys.profiles.histories import HISTORY_SCHEMA
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.like_counts import LikeCounts, count_likes
-from recsys.profiles.users import HISTORY_SCHEMA
 from recsys.storage.atomic import write_parquet
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from scipy.sparse import csr_array
 
 from recsys.profiles import prior
 from recsys.profiles.prior import learn_prior, prior_among, sample_users, weighed
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 
 # Profiles are one direction for each topic, plus a little of their own. Users like a topic and its partner.
 PARTNER = {0: 1, 1: 0, 2: 3, 3: 2, 4: 5, 5: 4}

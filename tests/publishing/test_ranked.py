@@ -12,7 +12,7 @@ from recsys.errors import ReleaseError
 from recsys.models.legacy import parts_of_legacy
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.publishing import ranked
 from recsys.publishing.release import Manifest
 from recsys.ranking.item_weights import ItemWeights, digests

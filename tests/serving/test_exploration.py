@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from recsys.cli import main
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.ranking.exploring import choice_probabilities

@@ -14,7 +14,7 @@ from recsys.encoders.reference import HEAD, TERMS
 from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.models.legacy import parts_of_legacy
 from recsys.models.reference import ModelReference
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.publishing import objects
 from recsys.publishing.listing import releases
 from recsys.publishing.release import NEWEST, Manifest

@@ -10,8 +10,9 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.errors import ArtifactMissing
 from recsys.models.reference import ModelReference
+from recsys.profiles.gram import gram_of
+from recsys.profiles.history_files import history_files, load_histories
 from recsys.profiles.items import list_segments, load_profiles
-from recsys.profiles.users import gram_of, history_files, load_histories
 from recsys.profiles.users_summary import UsersSummary
 from recsys.ranking.dot import ridge_of
 from recsys.stages.users import run

@@ -148,5 +148,5 @@ def test_bytes_of_arrays_are_the_same_each_time_and_come_back(tmp_path):
 
 @pytest.mark.parametrize("make", [npy_bytes, lambda array: npz_bytes({"a": array})])
 def test_objects_are_never_written(make):
-    with pytest.raises(ValueError, match="[Oo]bject"):
+    with pytest.raises(ValueError, match="(?i)object"):
         make(np.array([{}], dtype=object))

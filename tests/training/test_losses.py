@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 from recsys.training.losses.co_occurrence import co_occurrence_softmax
 from recsys.training.losses.mean import mean_users
 from recsys.training.losses.pairs import ranked_pairs

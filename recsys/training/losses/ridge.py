@@ -12,7 +12,7 @@ discrimination" (learning against remembered vectors).
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.profiles.users import Ridge
+from recsys.profiles.ridge import Ridge
 
 # Shape suffixes: U users, D dimension.
 

@@ -1,36 +1,17 @@
 import hashlib
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.catalogue.feedback import weighed
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
-from recsys.errors import ArtifactMissing
-from recsys.profiles import users
-from recsys.profiles.users import (
-    Histories,
-    Ridge,
-    gram_of,
-    history_key,
-    joined,
-    load_histories,
-    read_history,
-    sums_of,
-    write_histories,
-)
-from recsys.profiles.users_summary import UsersSummary
-
-
-def unit_rows(n, dim, seed):
-    rows = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
+from recsys.profiles import history_files
+from recsys.profiles.histories import Histories, joined
+from recsys.profiles.history_files import history_key, load_histories, read_history, write_histories
 
 FEEDBACK = FeedbackParams(
     negative_events=("dislike",), withdrawing_events=("unlike",), min_value=0.0, min_values={}
@@ -55,59 +36,6 @@ def interactions(rows, part="000001-0000000000"):
 
 def write(rows, target, part="000001-0000000000"):
     write_histories(interactions(rows, part), FEEDBACK, target)
-
-
-def test_weights_match_a_ridge_counted_by_hand():
-    # gram = diag(1, 3), λ = 1: (gram + I)^-1 = diag(1/2, 1/4)
-    ridge = Ridge(np.diag([1.0, 3.0]), 1.0)
-    np.testing.assert_allclose(ridge.weights(np.array([[1.0, 1.0], [4.0, 0.0]])), [[0.5, 0.25], [2.0, 0.0]])
-
-
-def test_weights_solve_the_regression_of_a_users_clicks_on_all_items():
-    x_ID = unit_rows(40, 6, seed=1).astype(np.float64)
-    clicked_I = np.zeros(40)
-    clicked_I[[3, 7, 21]] = 1
-    expected_D = np.linalg.solve(x_ID.T @ x_ID + 2.0 * np.eye(6), x_ID.T @ clicked_I)
-    got_UD = Ridge(gram_of(x_ID), 2.0).weights(x_ID[[3, 7, 21]].sum(axis=0, keepdims=True))
-    np.testing.assert_allclose(got_UD[0], expected_D, rtol=2e-3)
-    assert got_UD.dtype == np.float32
-
-
-def test_a_user_without_items_has_a_zero_profile():
-    assert not Ridge(np.eye(3), 1.0).weights(np.zeros((1, 3))).any()
-
-
-def test_sums_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"b must be \[U, 3\], got \[1, 4\]"):
-        Ridge(np.eye(3), 1.0).weights(np.zeros((1, 4)))
-
-
-def test_gram_matches_the_plain_product():
-    x_ID = unit_rows(9000, 16, seed=2)  # more than two chunks
-    np.testing.assert_allclose(gram_of(x_ID), x_ID.T.astype(np.float64) @ x_ID, atol=5e-3)
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**32 - 1))
-def test_gram_is_the_same_bytes_in_any_order_and_in_any_pieces(seed):
-    x_ID = unit_rows(5000, 8, seed=3)
-    shuffled = x_ID[np.random.default_rng(seed).permutation(5000)]
-    cut = seed % 4999 + 1
-    whole = gram_of(x_ID)
-    assert gram_of(shuffled).tobytes() == whole.tobytes()
-    assert (gram_of(shuffled[:cut]) + gram_of(shuffled[cut:])).tobytes() == whole.tobytes()
-
-
-def test_gram_of_nothing_is_zero():
-    assert not gram_of(np.zeros((0, 4), np.float32)).any()
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
-def test_gram_refuses_a_row_that_is_no_unit_vector_and_names_it(value):
-    x_ID = unit_rows(4100, 4, seed=4)
-    x_ID[4098, 2] = value
-    with pytest.raises(ValueError, match="row 4098"):
-        gram_of(x_ID)
 
 
 def test_history_keeps_a_pair_once_with_its_first_time(tmp_path):
@@ -166,7 +94,7 @@ def test_a_file_from_before_there_was_feedback_holds_likes(tmp_path):
 
 
 def test_one_user_is_read_from_the_row_groups_that_may_hold_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(users, "GROUP_ROWS", 3)
+    monkeypatch.setattr(history_files, "GROUP_ROWS", 3)
     rows = [(f"u{n % 5}", f"i{n}", 1 + n, "dislike" if n == 7 else "click") for n in range(20)]
     write(rows, tmp_path / "1")
     pq.write_table(interactions([("u3", "b", 9)]).select(["user", "item_id", "timestamp"]), tmp_path / "old")
@@ -213,17 +141,3 @@ def test_every_pair_is_there_exactly_once(rows):
     histories = Histories(weighed(interactions(rows), FEEDBACK))
     found = [(user, item) for user in histories.users for item in histories.items_of(user)]
     assert sorted(found) == sorted({(user, item) for user, item, _ in rows})
-
-
-def test_sums_leave_out_items_without_a_profile():
-    x_ID = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    sums = sums_of([("a", "gone", "b"), ()], {"a": 0, "b": 1}, x_ID)
-    np.testing.assert_array_equal(sums, [[1.0, 1.0], [0.0, 0.0]])
-
-
-def test_summary_comes_back_as_saved_and_its_absence_names_the_stage(tmp_path):
-    summary = UsersSummary(10.0, 2, 3, 4, "e", "g")
-    summary.save(tmp_path / "users.json")
-    assert UsersSummary.load(tmp_path / "users.json") == summary
-    with pytest.raises(ArtifactMissing, match="dvc repro users"):
-        UsersSummary.load(tmp_path / "missing.json")
