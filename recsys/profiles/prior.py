@@ -4,12 +4,16 @@ Ridge regression is the posterior mean of a Bayesian linear regression whose wei
 user may like anything as well as anything else. The tastes of other users say more. Those who like one thing often like
 certain others, so some directions of the profiles' space vary much between users, and most hardly. The covariance is
 
-    Σ = I + a · D / tr(ZᵀZ) · (ZᵀZ - XᵀX)⁺,    z_u = Σ x / √n over the items that user u likes
+    Σ = I + a · D / tr(ZᵀZ) · (ZᵀZ - XᵀX)⁺,    z_u = c_u · Σ x / √n over the items that user u likes
 
-with n the number of users who like an item, X the profiles of these items, and D the number of dimensions. ZᵀZ is XᵀCX
-with C the cosines between items by the users who like them (Sarwar et al. 2001). Its diagonal, where every item is
-liked together with itself, is XᵀX; without it, the sum says nothing where nobody likes two things. (·)⁺ keeps the
-`RANK` largest eigenvalues above 0. `a` is the prior weight; 0 is plain ridge regression.
+with n the sum of c_u² over the users who like an item, X the profiles of these items, and D the number of dimensions.
+ZᵀZ is XᵀCX with C the cosines between items by the users who like them (Sarwar et al. 2001). Its diagonal, where every
+item is liked together with itself, is XᵀX; without it, the sum says nothing where nobody likes two things. (·)⁺ keeps
+the `RANK` largest eigenvalues above 0. `a` is the prior weight; 0 is plain ridge regression.
+
+A user counts by the pairs of liked items, so by the square of the likes: one crawler could outweigh a whole shop. So
+c_u = min(1, m / likes of u), with m the number of likes that the share `USUAL` of the users do not exceed. Whoever
+likes more counts as if it were m items.
 
 Estimating a prior from the data that it serves is empirical Bayes (Efron & Morris 1973). A sample of users is enough.
 """
@@ -24,7 +28,7 @@ from scipy.sparse import csr_array, diags_array
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM
 
 # Shape suffixes: U users, I items, S chosen items, D dimensions, R directions of the prior.
-PRIOR_VERSION = 1
+PRIOR_VERSION = 2
 """Raise it when the same likes and profiles would give another prior."""
 RANK = 128
 MAX_USERS = 4000
@@ -32,6 +36,8 @@ MAX_ITEMS = 4000
 """Those with the most users of the sample: they bound the work, D² times both."""
 ROUNDING = 1e-9
 """Smaller eigenvalues, as a share of the trace, are rounding errors."""
+USUAL = 0.95
+"""Share of users who count in full. On validation folds of MovieLens .75 to 1 differ by .0015 at most."""
 MIN_USERS = 50
 """What fewer users like together is too much by chance."""
 
@@ -76,8 +82,7 @@ def learn_prior(
     if likes_UI.shape[0] < MIN_USERS:
         return None
     profiles_SD = vectors_of(chosen).astype(np.float64)[:, first:]
-    damped_US = csr_array(likes_UI[:, chosen]) @ diags_array(1 / np.sqrt(n_users_I[chosen]))
-    tastes_UD = damped_US @ profiles_SD
+    tastes_UD = _damped(likes_UI, chosen) @ profiles_SD
     together_DD = tastes_UD.T @ tastes_UD
     length = np.trace(together_DD)
     together_DD -= profiles_SD.T @ profiles_SD
@@ -90,6 +95,15 @@ def learn_prior(
     directions_DR *= np.sign(directions_DR[np.abs(directions_DR).argmax(axis=0), np.arange(len(values_R))])
     rows_RD = (directions_DR * np.sqrt(values_R * len(together_DD) / length)).T
     return np.ascontiguousarray(np.pad(rows_RD, ((0, 0), (first, 0))), np.float32)
+
+
+def _damped(likes_UI: csr_array, chosen: NDArray[np.int64]) -> csr_array:
+    """c_u / √n of each like of the chosen items, [U, S]; their columns have length 1."""
+    n_items_U = np.diff(likes_UI.indptr)
+    counts_U = np.minimum(1, np.quantile(n_items_U, USUAL) / n_items_U)
+    counted_US = diags_array(counts_U) @ csr_array(likes_UI[:, chosen])
+    lengths_S = np.sqrt(counted_US.power(2).sum(axis=0))
+    return csr_array(counted_US @ diags_array(1 / lengths_S))
 
 
 def prior_among(

@@ -45,6 +45,19 @@ def test_it_is_what_is_liked_together_without_the_items_themselves(likes, vector
     np.testing.assert_allclose(between, np.diag(np.diag(between)), atol=1e-4)
 
 
+def test_a_crawler_counts_no_more_than_a_user_with_the_usual_number_of_likes(likes, vectors):
+    crawler = np.isin(np.arange(60), np.arange(0, 60, 2)).astype(np.float64)  # half of every topic
+    rows = learned(csr_array(np.vstack([likes.toarray(), crawler])), vectors)
+    counted = np.vstack([likes.toarray(), crawler * 6 / 30])  # all others like six items
+    z = counted / np.sqrt((counted**2).sum(axis=0)) @ vectors.astype(np.float64)
+    values, directions = np.linalg.eigh(z.T @ z - vectors.T.astype(np.float64) @ vectors)
+    above = (directions * np.maximum(values, 0)) @ directions.T
+    np.testing.assert_allclose(rows.T @ rows, above * 16 / np.trace(z.T @ z), atol=1e-4)
+    before = learned(likes, vectors)
+    change = np.linalg.norm(rows.T @ rows - before.T @ before) / np.linalg.norm(before.T @ before)
+    assert change < 0.05
+
+
 def test_a_user_of_one_topic_is_given_its_partner(likes, vectors):
     gram = vectors.T.astype(np.float64) @ vectors
     b_D = vectors[:3].sum(axis=0, dtype=np.float64)[None]  # three items of topic 0
