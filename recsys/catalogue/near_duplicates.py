@@ -16,6 +16,8 @@ PERMUTATIONS = 128
 SEED = 20260101
 MISS_RATE = 0.001  # a pair exactly at the threshold is overlooked at most this often
 SLACK = 0.17  # four standard deviations of an estimate from 128 permutations, at its widest
+SETS_AT_ONCE = 16_384
+PAIRS_AT_ONCE = 65_536
 GROUP_LIMIT = 16  # of a crowd of texts that agree in a band, each is compared with so many: no quadratic time
 
 # A word, or one character of a script that is written without spaces.
@@ -103,40 +105,40 @@ def _rows_per_band(similarity: float) -> int:
 
 
 def _signatures(sets: list[NDArray[np.uint64]]) -> NDArray[np.uint32]:
-    """MinHash signatures [n, PERMUTATIONS]."""
+    """MinHash signatures [n, PERMUTATIONS], in blocks: rensa gives them as Python numbers, 4 KB for each set."""
     from rensa import RMinHash
 
-    offsets = np.concatenate(([0], np.cumsum([len(s) for s in sets]))).astype(np.uint64)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(np.concatenate(sets), offsets, PERMUTATIONS, SEED)
-    return np.array(matrix.to_rows(), dtype=np.uint32)
+    signatures = np.empty((len(sets), PERMUTATIONS), np.uint32)
+    for start in range(0, len(sets), SETS_AT_ONCE):
+        block = sets[start : start + SETS_AT_ONCE]
+        offsets = np.concatenate(([0], np.cumsum([len(s) for s in block]))).astype(np.uint64)
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+            np.concatenate(block), offsets, PERMUTATIONS, SEED
+        )
+        signatures[start : start + len(block)] = matrix.to_rows()
+    return signatures
 
 
 def _candidates(
     sets: list[NDArray[np.uint64]], similarity: float, left: NDArray[np.bool_], right: NDArray[np.bool_]
-) -> list[tuple[int, int]]:
+) -> Iterator[tuple[int, int]]:
     """Pairs (one of `left`, another of `right`) that agree in a whole band and, by estimate, nearly enough; sorted."""
     rows = _rows_per_band(similarity)
     if len(sets) < 2:
-        return []
+        return
     signatures = _signatures(sets)
-    pairs: set[tuple[int, int]] = set()
+    numbers = np.empty(0, np.int64)  # of pairs: one of them times the number of sets, plus the other
     for start in range(0, PERMUTATIONS, rows):
+        grouped = [numbers]
         for group in _groups(signatures[:, start : start + rows]):
-            others = group[right[group]][:GROUP_LIMIT].tolist()
-            pairs.update(
-                (one, other) for one in group[left[group]].tolist() for other in others if one != other
-            )
-    if not pairs:
-        return []
-    found = np.array(sorted(pairs), dtype=np.int64)
-    estimate = np.concatenate(
-        [
-            (signatures[chunk[:, 0]] == signatures[chunk[:, 1]]).mean(axis=1)
-            for chunk in np.array_split(found, 1 + len(found) // 65536)
-        ]
-    )
-    kept: list[tuple[int, int]] = [tuple(pair) for pair in found[estimate >= similarity - SLACK].tolist()]
-    return kept
+            ones, others = group[left[group]], group[right[group]][:GROUP_LIMIT]
+            grouped.append((ones[:, None] * len(sets) + others).ravel())
+        numbers = np.unique(np.concatenate(grouped))
+    for start in range(0, len(numbers), PAIRS_AT_ONCE):
+        ones, others = np.divmod(numbers[start : start + PAIRS_AT_ONCE], len(sets))
+        estimate = (signatures[ones] == signatures[others]).mean(axis=1)
+        kept = (ones != others) & (estimate >= similarity - SLACK)
+        yield from zip(ones[kept].tolist(), others[kept].tolist(), strict=True)
 
 
 def _groups(band: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
