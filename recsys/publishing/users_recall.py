@@ -85,6 +85,10 @@ def users_recall(
         if found.recall >= minimum:
             break
         width = min(factor * params.search_width, WIDEST_SEARCH)
+        if (
+            width <= profiles.searcher.least_width
+        ):  # the index files say so many: it would find the same again
+            continue
         wider = SegmentSearcher(profiles.searcher.segments, profiles.latest, width)
         found = UsersRecall(measure(wider), width)
     return found

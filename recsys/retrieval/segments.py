@@ -117,6 +117,11 @@ class SegmentSearcher:
         found: list[int] = np.flatnonzero(np.diff(self._bounds)).tolist()
         return found
 
+    @property
+    def least_width(self) -> int:
+        """Rows that the search of some graph keeps in view, where none keeps fewer; 0 where there is another index."""
+        return max(self.search_width, min((one.search_width for one in self._indexes.values()), default=0))
+
     def items_of_segment(self, position: int) -> range:
         """Positions of a segment's live items in `Latest.item_ids`."""
         return range(int(self._bounds[position]), int(self._bounds[position + 1]))

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from recsys.profiles.item_ids import ItemIds
+from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import IndexFile, build_index, set_search_width
 from recsys.retrieval.measuring import index_recall, widen
+from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 from tests.retrieval.test_segments import PARAMS, WIDE, like_texts, unit
 
 NARROW = PARAMS.model_copy(update={"search_width": 40, "links": 16})
@@ -33,6 +36,10 @@ def test_a_graph_over_signs_takes_another_width(tmp_path: Path) -> None:
     set_search_width(tmp_path / "index.faiss", 123)
     assert IndexFile(tmp_path / "index.faiss", *vectors.shape).search_width == 123
     assert (tmp_path / "index.faiss").stat().st_size == before
+    segments = [IndexedSegment(vectors, tmp_path / "index.faiss"), IndexedSegment(vectors[:9])]
+    latest = Latest(ItemIds(map(str, range(300))), np.zeros(300, np.int32), np.arange(300))
+    widths = [SegmentSearcher(segments, latest, width).least_width for width in (0, 100, 200)]
+    assert widths == [123, 123, 200]
 
 
 def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:
