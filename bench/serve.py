@@ -91,7 +91,8 @@ def recall(world: World) -> Figures:
     profiles = over.opened(world)
     vectors_ID = over.all_vectors(profiles)
     queries = over.make_queries(profiles)
-    mine = over.recall_of(over.ours(profiles), queries, vectors_ID)
+    for_users = over.ours(profiles, profiles.manifest.search_width or 0)
+    mine = over.recall_of(over.ours(profiles), queries, vectors_ID, for_users)
     found: Figures = {f"ours_{name}": value for name, value in asdict(mine).items()}
     (segment,) = profiles.manifest.segments
     found["ours_file_mb"] = round(segment.index.file.size / 2**20, 1) if segment.index.file else 0

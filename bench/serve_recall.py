@@ -93,18 +93,21 @@ def _last(queries_QD: NDArray[np.float32], vectors_ID: NDArray[np.float32]) -> N
     return last_Q
 
 
-def recall_of(search: Search, queries: Queries, vectors_ID: NDArray[np.float32]) -> Recall:
+def recall_of(
+    search: Search, queries: Queries, vectors_ID: NDArray[np.float32], of_users: Search | None = None
+) -> Recall:
     """Ask an index for every query, one after another.
 
     Args:
         search: gives the rows of one query's best items.
         queries: with the truth.
         vectors_ID: what was indexed.
+        of_users: searches for users; None: `search` does.
 
     Returns:
         The recall, and how long a user's query took.
     """
-    users, seconds_Q = _measured(search, queries.users_QD, queries.users_last_Q, vectors_ID)
+    users, seconds_Q = _measured(of_users or search, queries.users_QD, queries.users_last_Q, vectors_ID)
     items, _ = _measured(search, queries.items_QD, queries.items_last_Q, vectors_ID)
     p50, p99 = np.percentile(seconds_Q, (50, 99)) * 1000
     return Recall(round(users, 4), round(items, 4), round(float(p50), 2), round(float(p99), 2))
@@ -126,10 +129,10 @@ def _measured(
     return hits / K / len(queries_QD), seconds
 
 
-def ours(profiles: Profiles) -> Search:
-    """Search as `recommend` and `similar` do."""
+def ours(profiles: Profiles, viewed: int = 0) -> Search:
+    """Search as `similar` does; with the release's width in view, as `recommend` does."""
     searcher: SegmentSearcher = profiles.searcher
-    return lambda query_D, k: searcher.search(query_D[None], k).rows_QK[0]
+    return lambda query_D, k: searcher.search(query_D[None], k, viewed=viewed).rows_QK[0]
 
 
 def exact(profiles: Profiles) -> Search:

@@ -1,6 +1,6 @@
 """Details of live items: what pages show and what filters read, from memory-mapped files."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,12 @@ class ItemDetails:
         self.attributes = tuple(sorted(names - set(SCHEMA.names)))
         """Names of the attributes that some item may have."""
 
-    def rows(self, items: NDArray[np.int64]) -> list[dict[str, Any]]:
+    def rows(self, items: NDArray[np.int64], leaving_out: Collection[str] = ()) -> list[dict[str, Any]]:
         """Details of some items.
 
         Args:
             items: positions in `Latest.item_ids`.
+            leaving_out: columns that are not read, which saves a third of the time where one of them is a time.
 
         Returns:
             One dict per item, in order: `item_id`, `title`, `description`, `tags`, `image`, `updated_at`, and
@@ -95,15 +96,17 @@ class ItemDetails:
         """
         segment_of, row_of = self._latest.segment_of_item[items], self._latest.row_of_item[items]
         return [
-            self._row(item, self._cells[segment], row)
+            self._row(item, self._cells[segment], row, leaving_out)
             for item, segment, row in zip(items.tolist(), segment_of.tolist(), row_of.tolist(), strict=True)
         ]
 
-    def _row(self, item: int, cells: dict[str, pa.Array], row: int) -> dict[str, Any]:
+    def _row(
+        self, item: int, cells: dict[str, pa.Array], row: int, leaving_out: Collection[str]
+    ) -> dict[str, Any]:
         """Details of one item. Reading cell by cell is several times faster than `Table.take` of a list."""
         if not cells:
             return {**dict.fromkeys(SCHEMA.names), "item_id": self._latest.item_ids[item], "attributes": {}}
-        values = {name: column[row].as_py() for name, column in cells.items()}
+        values = {name: column[row].as_py() for name, column in cells.items() if name not in leaving_out}
         attributes = {name: values.pop(name) for name in self.attributes if name in cells}
         return {
             **values,

@@ -78,12 +78,19 @@ class RankedSearcher:
         ranker: the release's.
         n_items: live items with an interaction, over which the users' Gram matrix is summed.
         typical: what users of whom little is known take a share of; None where nobody likes anything.
+        viewed: rows of a graph to keep in view, see `SegmentSearcher.search`.
     """
 
     def __init__(
-        self, searcher: SegmentSearcher, ranker: Ranker, n_items: int, typical: Typical | None = None
+        self,
+        searcher: SegmentSearcher,
+        ranker: Ranker,
+        n_items: int,
+        typical: Typical | None = None,
+        viewed: int = 0,
     ) -> None:
         self._searcher = searcher
+        self._viewed = viewed
         self._typical = typical
         self._items = ranker.over(searcher.latest.item_ids)
         self.growth = ranker.growth(n_items)
@@ -112,18 +119,18 @@ class RankedSearcher:
             Items with their scores, best first; fewer than k where there are fewer.
         """
         skipped = np.fromiter(exclude, np.int64, len(exclude))
-        found = [self._best_scored(query_D, history, k, skipped, only_I, typical_share)]
-        least = float(np.partition(found[0][1], -k)[-k]) if len(found[0][1]) >= k else -np.inf
+        rows, scores = np.empty(0, np.int64), np.empty(0)
         for group in self._groups:
             factor = group.factor * self.growth
             if group.coarse is None:
                 items, dots = self._nearest(group, query_D, k, exclude, only_I)
             else:
-                items, dots = self._compared(
-                    group.items_G, group.coarse, query_D, k, skipped, only_I, least / factor
-                )
-            found.append((items, dots * factor))
-        rows, scores = (np.concatenate(column) for column in zip(*found, strict=True))
+                least = _last_of(scores, k) / factor
+                items, dots = self._compared(group.items_G, group.coarse, query_D, k, skipped, only_I, least)
+            rows, scores = np.concatenate([rows, items]), np.concatenate([scores, dots * factor])
+        least = _last_of(scores, k)  # what is below is not even read
+        items, whole = self._best_scored(query_D, history, k, skipped, only_I, typical_share, least)
+        rows, scores = np.concatenate([rows, items]), np.concatenate([scores, whole])
         places = ordered(self._searcher.latest.item_ids, rows, scores, k)
         return list(zip(rows[places].tolist(), scores[places].tolist(), strict=True))
 
@@ -155,16 +162,19 @@ class RankedSearcher:
         skipped: NDArray[np.int64],
         only_I: NDArray[np.bool_] | None,
         typical_share: float,
+        least: float,
     ) -> Items:
-        """The items among the k best that must all be scored; a few more where scores are equal, or nearly so."""
+        """The items that must all be scored, as far as they are among the k best and not surely below `least`."""
         groups, coarse = self._items.groups, self._scored
         if coarse is None:
             return groups.scored, np.empty(0)
         factor_S = groups.factor_S * self.growth
         added_S = self._added(history, groups.scored, typical_share)
         is_left_S = _left(groups.scored, skipped, only_I)
-        places = coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S)
+        places = coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S, least)
         items = groups.scored[places]
+        if not len(items):
+            return items, np.empty(0)
         # einsum, not BLAS: equal vectors get equal scores at any place
         dots_1C = np.einsum("cd,d->c", self._searcher.vectors_of(items), query_D)[None]
         scores_C = self.scores(dots_1C, [history], items)[0].astype(np.float64)
@@ -206,7 +216,7 @@ class RankedSearcher:
         """The k items of a group with the largest inner products, by the index."""
         mask_I = group.mask_I
         allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
-        nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I)
+        nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I, self._viewed)
         rows_K, dots_K = nearest.rows_QK[0], nearest.scores_QK[0]
         return rows_K[rows_K != PAD], dots_K[rows_K != PAD]
 
@@ -228,8 +238,9 @@ class RankedSearcher:
 
     @cached_property
     def _groups(self) -> list["_Group"]:
-        """Groups that hold an item."""
-        return [self._group(mask_I, factor) for mask_I, factor in self._items.groups.by_dot if mask_I.any()]
+        """Groups that hold an item. Those behind the index come first: they tell of which others none is read."""
+        found = [self._group(mask_I, factor) for mask_I, factor in self._items.groups.by_dot if mask_I.any()]
+        return sorted(found, key=lambda group: group.coarse is not None)
 
     def _group(self, mask_I: NDArray[np.bool_], factor: float) -> "_Group":
         if mask_I.all():
@@ -244,6 +255,11 @@ class RankedSearcher:
         """Of the items that must all be scored, gathered once for all lists."""
         items_S = self._items.groups.scored
         return CoarseRows.of(self._searcher.vectors_of(items_S)) if len(items_S) else None
+
+
+def _last_of(scores: NDArray[np.float64], k: int) -> float:
+    """The k-th best of some scores; -inf where there are fewer."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if len(scores) >= k else -np.inf
 
 
 def _left(

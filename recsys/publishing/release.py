@@ -224,8 +224,8 @@ class Manifest(Frozen):
     search: ReleasedSearch | None = None
     """How items are found by words; None, and not written, in releases whose segments have no terms."""
     search_width: int | None = Field(default=None, ge=16, le=WIDEST_SEARCH)
-    """Rows of a graph that a search keeps in view. None, and not written, where as many as the index files say find
-    enough for users."""
+    """Rows of a graph that a search for a user keeps in view, and the least that a search for an item does. None, and
+    not written, where users need as many as the index files say."""
     pseudonym_key_check: str | None = Field(default=None, pattern=r"\A[0-9a-f]{32}\z")
     """Check value of the key that made the pseudonyms. None, and not written, where there is no interaction, or where
     all were accepted by a version that wrote no check value."""

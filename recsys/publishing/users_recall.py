@@ -3,7 +3,8 @@
 Stage `index` measures each index with items of its segment as queries. A user's query is w = (XᵀX + λΣ⁻¹)⁻¹ b, which
 weights directions differently and is far from every item, so an index may be good for one kind of query and bad for the
 other. Where it is, a search that keeps more rows in view finds more: at first light over 100,000 titles 400 rows found
-.94 of the best ten, 800 rows .98. The measurement uses exactly the profiles, users and indexes of the new release.
+.94 of the best ten, 800 rows .98. Or fewer rows do for users: among a million mixed profiles items need 1,600, users
+400. The measurement uses exactly the profiles, users and indexes of the new release.
 
 An arrival must not cost what the catalogue has grown to. So the sample of users hardly changes from one release to the
 next, the rows of large segments that are truly the best for them are kept (`recsys/retrieval/best_rows.py`), and so is
@@ -27,7 +28,7 @@ from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
-from recsys.retrieval.segments import RECALL_AT, SegmentSearcher
+from recsys.retrieval.segments import RECALL_AT
 
 # Shape suffixes: Q sampled users, K list, D dimension.
 WIDENINGS = (2, 4, 8)
@@ -63,8 +64,10 @@ def users_recall(
 
     Args:
         profiles: of the new release.
-        params: `search_width`, `recall_queries` and `seed`.
+        params: `search_width`, `least_recall`, `recall_queries` and `seed`.
         minimum: where recall is lower, searches of graphs keep more rows in view, up to WIDENINGS[-1] times as many.
+            They keep fewer than their files say, which is enough for items, where they still reach this minimum and
+            `least_recall`.
         kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
         by_user: reads the histories of single users.
 
@@ -79,25 +82,21 @@ def users_recall(
     likes = _rows_of(profiles, sampled_likes(profiles, params.recall_queries, params.seed, by_user, sample))
     if not likes:
         return None
-    measure = _measured(profiles, likes, kept)
-    found = UsersRecall(measure(profiles.searcher))
-    for factor in WIDENINGS if kinds & {"signs", "compact", "graph", "hnsw"} else ():
+    measure, of_files = _measured(profiles, likes, kept), profiles.searcher.widest
+    widths = [min(factor * params.search_width, WIDEST_SEARCH) for factor in (1, *WIDENINGS)]
+    for width in (one for one in widths if one < of_files):
+        if (recall := measure(width)) >= max(minimum, params.least_recall):
+            return UsersRecall(recall, width)
+    found = UsersRecall(measure(0))
+    for width in (one for one in widths if one > of_files > 0):
         if found.recall >= minimum:
             break
-        width = min(factor * params.search_width, WIDEST_SEARCH)
-        if (
-            width <= profiles.searcher.least_width
-        ):  # the index files say so many: it would find the same again
-            continue
-        wider = SegmentSearcher(profiles.searcher.segments, profiles.latest, width)
-        found = UsersRecall(measure(wider), width)
+        found = UsersRecall(measure(width), width)
     return found
 
 
-def _measured(
-    profiles: Profiles, likes: list[list[int]], kept: Path | None
-) -> Callable[[SegmentSearcher], float]:
-    """The recall of a searcher for users with these likes; exact search runs once."""
+def _measured(profiles: Profiles, likes: list[list[int]], kept: Path | None) -> Callable[[int], float]:
+    """Recall for users with these likes, by rows in view (0: as files say); exact search runs once."""
     searcher, k = profiles.searcher, min(RECALL_AT, len(profiles.latest.item_ids))
     sums_QD = np.stack([searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64) for rows in likes])
     queries_QD = _ridge(profiles).weights(sums_QD)
@@ -111,8 +110,11 @@ def _measured(
     if kept:
         save_known(known, kept / BEST_ROWS)
 
-    def measure(some: SegmentSearcher) -> float:
-        found = [asked.of(some, place, _content_of(segments[place])) for place in some.live_segments]
+    def measure(viewed: int) -> float:
+        found = [
+            asked.of(searcher, place, _content_of(segments[place]), viewed)
+            for place in searcher.live_segments
+        ]
         found_QK = best_scores(np.concatenate(found, axis=1), k)
         asked.save()
         hits_QK = (found_QK >= truth_QK[:, -1:] - NOISE) | np.isneginf(truth_QK)

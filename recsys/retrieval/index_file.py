@@ -74,8 +74,9 @@ EXCLUDED = 1.5
 """Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
 COPIES = Coarseness(viewed=1.5, compared=10, walked_from=0.5, listed=1)
 """On profiles of 384 dimensions the best 166 by copies of 4 bits hold .9996 of the best 100, on wider ones all."""
-SIGNS = Coarseness(viewed=10, compared=60, walked_from=inf, listed=4)
-"""On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view; a million need twice as many."""
+SIGNS = Coarseness(viewed=16, compared=60, walked_from=inf, listed=4)
+"""On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view; a million need three times as
+many."""
 
 
 def index_kind(n: int, dim: int, params: IndexParams) -> Literal["exact", "compact", "signs"]:
@@ -199,9 +200,18 @@ class IndexFile:
         """How far the order of `search` and `scan` is from the true one."""
         return SIGNS if self._is_signs else COPIES
 
-    def search(self, queries_QD: NDArray[np.float32], width: int) -> NDArray[np.int64]:
-        """Near rows, best first by the file's vectors; -1 where the index found no more: [Q, width]."""
-        faiss, viewed = load_faiss(), max(self.search_width, width)
+    def search(self, queries_QD: NDArray[np.float32], width: int, viewed: int = 0) -> NDArray[np.int64]:
+        """Find near rows.
+
+        Args:
+            queries_QD: the queries.
+            width: length of the lists.
+            viewed: rows that a walk keeps in view, though never fewer than `width`; 0: as many as the file says.
+
+        Returns:
+            Rows, best first by the file's vectors; -1 where the index found no more: [Q, width].
+        """
+        faiss, viewed = load_faiss(), max(viewed or self.search_width, width)
         if self._is_signs:
             with _no_team(faiss, queries_QD):
                 return self._signs.search(self._turned(queries_QD), width, viewed)

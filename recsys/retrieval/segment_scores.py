@@ -47,21 +47,22 @@ class SegmentScores:
         self._before = _load(kept)
         self._now: dict[str, NDArray[np.float64]] = {}
 
-    def of(self, searcher: SegmentSearcher, position: int, name: str) -> NDArray[np.float64]:
+    def of(self, searcher: SegmentSearcher, position: int, name: str, viewed: int = 0) -> NDArray[np.float64]:
         """Scores of the best items that a search finds in one segment. Each query is searched for alone.
 
         Args:
             searcher: over the live items.
             position: of the segment.
             name: of the segment and of its index; names the content of both.
+            viewed: rows of a graph to keep in view, see `SegmentSearcher.search`.
 
         Returns:
             Best first, -inf where there are fewer: [Q, K].
         """
-        key = self._key(searcher, position, name)
+        key = self._key(searcher, position, name, viewed)
         found = self._before.get(key)
         if found is None:
-            found = self._searched(searcher, position)
+            found = self._searched(searcher, position, viewed)
         self._now[key] = found
         return found
 
@@ -73,10 +74,10 @@ class SegmentScores:
         scores = np.stack([self._now[key] for key in keys]) if keys else np.empty(0)
         write_checked(self._kept, npz_bytes({"keys": np.array(keys, np.str_), "scores": scores}))
 
-    def _key(self, searcher: SegmentSearcher, position: int, name: str) -> str:
+    def _key(self, searcher: SegmentSearcher, position: int, name: str, viewed: int) -> str:
         """Hash of all that the scores depend on."""
         live, segment = searcher.items_of_segment(position), searcher.segments[position]
-        width = searcher.search_width if segment.index else 0
+        width = (viewed or searcher.search_width) if segment.index else 0
         of_segment = [own[(own >= live.start) & (own < live.stop)] - live.start for own in self.excluded]
         digest = hashlib.sha256(self._about)
         digest.update(f"{name} {width} {[len(own) for own in of_segment]} ".encode())
@@ -86,12 +87,12 @@ class SegmentScores:
             digest.update(searcher.latest.row_of_item[live.start : live.stop].tobytes())
         return digest.hexdigest()
 
-    def _searched(self, searcher: SegmentSearcher, position: int) -> NDArray[np.float64]:
+    def _searched(self, searcher: SegmentSearcher, position: int, viewed: int) -> NDArray[np.float64]:
         if searcher.segments[position].index is None:  # several queries at once change nothing
             found = searcher.best_of_segment(position, self.queries_QD, self.k, self.excluded)
         else:
             found = [
-                searcher.best_of_segment(position, query[None], self.k, [own])[0]
+                searcher.best_of_segment(position, query[None], self.k, [own], viewed=viewed)[0]
                 for query, own in zip(self.queries_QD, self.excluded, strict=True)
             ]
         scored = zip(self.queries_QD, found, strict=True)

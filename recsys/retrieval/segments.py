@@ -80,6 +80,7 @@ class SegmentSearcher:
         k: int,
         exclude: Sequence[Collection[int]] | None = None,
         allowed_I: NDArray[np.bool_] | None = None,
+        viewed: int = 0,
     ) -> Found:
         """Find the k best items for every query; of equal scores the smaller item id wins.
 
@@ -88,6 +89,7 @@ class SegmentSearcher:
             k: length of the lists, at least 1.
             exclude: for each query, items (positions in `Latest.item_ids`) that must not be found.
             allowed_I: mask of items that may be found; None: all.
+            viewed: rows of a graph to keep in view; 0: `search_width`, or as many as its file says where that is more.
 
         Returns:
             Lists of k places, padded where there are fewer items.
@@ -99,7 +101,8 @@ class SegmentSearcher:
         self._check(queries, k, exclude, allowed_I)
         excluded = [np.fromiter(one, np.int64, len(one)) for one in exclude or [()] * len(queries)]
         parts = [
-            self.best_of_segment(position, queries, k, excluded, allowed_I) for position in self.live_segments
+            self.best_of_segment(position, queries, k, excluded, allowed_I, viewed)
+            for position in self.live_segments
         ]
         rows_QK = np.full((len(queries), k), PAD, np.int64)
         scores_QK = np.full((len(queries), k), -np.inf)
@@ -112,15 +115,15 @@ class SegmentSearcher:
         return Found(rows_QK, scores_QK)
 
     @property
+    def widest(self) -> int:
+        """The most rows that a file lets a search keep in view; 0 where no segment has a graph."""
+        return max((index.search_width for index in self._indexes.values()), default=0)
+
+    @property
     def live_segments(self) -> list[int]:
         """Positions of the segments that have live items."""
         found: list[int] = np.flatnonzero(np.diff(self._bounds)).tolist()
         return found
-
-    @property
-    def least_width(self) -> int:
-        """Rows that the search of some graph keeps in view, where none keeps fewer; 0 where there is another index."""
-        return max(self.search_width, min((one.search_width for one in self._indexes.values()), default=0))
 
     def items_of_segment(self, position: int) -> range:
         """Positions of a segment's live items in `Latest.item_ids`."""
@@ -163,6 +166,7 @@ class SegmentSearcher:
         k: int,
         excluded: Sequence[NDArray[np.int64]],
         allowed_I: NDArray[np.bool_] | None = None,
+        viewed: int = 0,
     ) -> list[NDArray[np.int64]]:
         """For each query, at least the k best live items of one segment, as positions in `Latest.item_ids`.
 
@@ -174,6 +178,7 @@ class SegmentSearcher:
             k: length of the lists.
             excluded: for each query, items that must not be found.
             allowed_I: mask of items that may be found; None: all.
+            viewed: as in `search`.
 
         Returns:
             Items of each query, unordered; fewer where the segment has no more.
@@ -188,14 +193,14 @@ class SegmentSearcher:
             inside = max((int(((rows >= start) & (rows < end)).sum()) for rows in excluded), default=0)
             return list(map(_without, self._compared(position, queries, k + inside, is_allowed_L), excluded))
         index = self._indexes[position]
-        viewed = max(index.search_width, self.search_width)
+        viewed = viewed or max(index.search_width, self.search_width)
         # A margin is in it, since allowed rows may be unevenly distributed.
         reach = max(index.coarseness.n_viewed(k, width - k, share), viewed)
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
         while len(short) and reach <= MAX_REACH and index.coarseness.walks(n_allowed, share, reach):
-            for q, rows_R in zip(short.tolist(), index.search(queries[short], reach), strict=True):
+            for q, rows_R in zip(short.tolist(), index.search(queries[short], reach, reach), strict=True):
                 best[q] = _without(self.live_items(position, rows_R, is_allowed_L), excluded[q])
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING

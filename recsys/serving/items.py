@@ -12,6 +12,7 @@ from recsys.serving.arguments import known_rows
 
 SHOWN = ("title", "description", "tags", "image", "attributes")
 """What an answer shows of an item."""
+NOT_SHOWN = ("item_id", "updated_at")
 
 
 class Items:
@@ -68,7 +69,7 @@ class Items:
             self.row(item_ids[place])
         return [
             {name: one[name] for name in SHOWN} | {"tags": one["tags"] or []}
-            for one in self._profiles.details.rows(rows)
+            for one in self._profiles.details.rows(rows, NOT_SHOWN)
         ]
 
     def titles_of(self, item_ids: Sequence[str]) -> dict[str, str]:

@@ -248,7 +248,11 @@ class Recommender:
     @cached_property
     def _ranked(self) -> RankedSearcher:
         return RankedSearcher(
-            self.profiles.searcher, self._ranker, self.manifest.users.n_items, self._typical
+            self.profiles.searcher,
+            self._ranker,
+            self.manifest.users.n_items,
+            self._typical,
+            self.manifest.search_width or 0,
         )
 
     @cached_property

@@ -14,10 +14,11 @@ from recsys.errors import ReleaseError
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.items import list_segments
 from recsys.publishing.sampled_users import sampled_likes
-from recsys.publishing.users_recall import users_recall
+from recsys.publishing.users_recall import UsersRecall, users_recall
 from recsys.retrieval import best_rows
-from recsys.retrieval.index_file import load_faiss
+from recsys.retrieval.index_file import load_faiss, set_search_width
 from recsys.retrieval.measuring import index_recall
+from recsys.serving.recommender import Recommender
 from recsys.storage.folder import FolderStorage
 from tests.publishing.film_workspace import DIM, FilmWorkspace
 from tests.retrieval.old_files import ivf_file
@@ -149,6 +150,32 @@ def test_a_graph_that_finds_too_few_for_users_is_searched_with_more_rows_in_view
     release = Release.open(other.url, cache=cache)
     assert counted_by_hand(release) == pytest.approx(done.users_recall, abs=0.01)
     assert films.publish(other, **lenient(films, minimum)).release == done.release
+
+
+def test_users_for_whom_fewer_rows_do_are_searched_for_with_fewer_than_items(
+    make_workspace: Callable[[str], FilmWorkspace], folder: FolderStorage, cache: Path
+) -> None:
+    films = graph_workspace(make_workspace)
+    (index,) = films.at.index.glob("*.faiss")
+    width = films.settings.index.search_width
+    set_search_width(index, 8 * width)
+    films.publish(folder, **lenient(films))
+    profiles = Release.open(folder.url, cache=cache)._profiles
+
+    def found(minimum: float, least: float) -> UsersRecall | None:
+        params = films.settings.index.model_copy(update={"least_recall": least})
+        return users_recall(profiles, params, minimum)
+
+    few, all_rows = found(0.0, 0.0), found(1.1, 0.0)
+    assert few and few.search_width == width and few.recall < 1
+    assert all_rows == found(0.0, 1.1) == UsersRecall(all_rows.recall)
+    assert all_rows.recall > few.recall
+    between = (few.recall + all_rows.recall) / 2
+    assert found(between, 0.0) == found(0.0, between) != few
+    # As many rows are in view as the release says, and as the file says for an item.
+    narrow = Recommender(profiles.manifest.model_copy(update={"search_width": width}), profiles)
+    assert narrow._ranked._viewed == width
+    assert profiles.searcher.widest == 8 * width
 
 
 def test_where_search_is_exact_or_nobody_likes_anything_there_is_nothing_to_measure(

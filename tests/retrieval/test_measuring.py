@@ -38,8 +38,8 @@ def test_a_graph_over_signs_takes_another_width(tmp_path: Path) -> None:
     assert (tmp_path / "index.faiss").stat().st_size == before
     segments = [IndexedSegment(vectors, tmp_path / "index.faiss"), IndexedSegment(vectors[:9])]
     latest = Latest(ItemIds(map(str, range(300))), np.zeros(300, np.int32), np.arange(300))
-    widths = [SegmentSearcher(segments, latest, width).least_width for width in (0, 100, 200)]
-    assert widths == [123, 123, 200]
+    assert SegmentSearcher(segments, latest).widest == 123
+    assert SegmentSearcher(segments[1:], latest).widest == 0
 
 
 def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:

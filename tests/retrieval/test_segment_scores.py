@@ -33,7 +33,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(
         SegmentSearcher,
         "best_of_segment",
-        lambda self, place, *found: searched.append(place) or search(self, place, *found),
+        lambda self, place, *found, **more: searched.append(place) or search(self, place, *found, **more),
     )
     return segments, unit(rng, len(excluded), DIM), excluded, searched
 
