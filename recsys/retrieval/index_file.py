@@ -34,10 +34,10 @@ from recsys.retrieval.index_checks import (
 from recsys.retrieval.params import FOUR_BITS_FROM, SIGNS_FROM, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.rotation import rotated
 from recsys.retrieval.sign_graph import SignGraph
-from recsys.retrieval.signs import BITS, n_bytes, signs_of
+from recsys.retrieval.signs import BITS, centre_of, n_bytes, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Part of every index key. Raise it when the same vectors and params would give another file."""
 SPREAD = {4: 3.0, 8: 5.0}
 """Bits per number -> the largest number that a copy can hold, times √d: standard deviations of a rotated unit vector's
@@ -112,8 +112,9 @@ def _over_signs(faiss: Any, vectors_ND: NDArray[np.float32], n_links: int) -> An
     n, dim = vectors_ND.shape
     index = faiss.IndexBinaryHNSW(BITS * n_bytes(dim), n_links // 2)
     storage = faiss.downcast_IndexBinary(index.storage)
+    centre_D = centre_of(vectors_ND)
     for start in range(0, n, ROWS_AT_ONCE):
-        storage.add(signs_of(rotated(vectors_ND[start : start + ROWS_AT_ONCE])))
+        storage.add(signs_of(rotated(vectors_ND[start : start + ROWS_AT_ONCE] - centre_D)))
     index.ntotal = n
     return index
 
