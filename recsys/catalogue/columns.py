@@ -22,6 +22,9 @@ _LIKELY = {
     "title": "name productname itemname headline producttitle movietitle",
     "description": "body bodyhtml text overview plot abstract summary content productdescription longdescription",
     "tags": "genres genre categories category keywords labels",
+    "event": "eventtype eventname action actiontype interaction interactiontype type",
+    "value": "rating ratings stars score points grade overall",
+    "timestamp": "time ts date datetime unixtime unixreviewtime createdat eventtime eventtimestamp",
     "head": "headid subject subjectid source sourceid from fromid entity entity1 itemid",
     "relation": "relationid predicate relationtype edge edgetype property",
     "tail": "tailid object objectid target targetid to toid value entity2",
@@ -67,6 +70,7 @@ class Columns:
         self._shows_values = ours.shows_values if shows_values is None else shows_values
         self._ours = {folded(name): name for name in ours.columns}
         self._ours |= {folded(theirs): meant for theirs, meant in also.items()}
+        self._optional = [name for name in ours.columns if name not in ours.ids]
         self._ids = {name: IdForm(name) for name in ours.ids}
         self._times = {ours.time: TimeForm(ours.time)}
         self._tags = {name: TagForm(name, self.missing) for name in ours.tags}
@@ -147,7 +151,7 @@ class Columns:
     def hints(self, columns: Iterable[str]) -> list[str]:
         """Columns that may be meant as a missing optional one; for required ones see the expectations."""
         ours = {self.ours(name) for name in columns}
-        lacking = [name for name in ("title", "description", "tags") if name not in ours]
+        lacking = [name for name in self._optional if name not in ours]
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
         return [f"no column {name}: is it {theirs!r}? rename it to {name}" for name, theirs in likely]
 

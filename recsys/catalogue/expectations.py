@@ -162,7 +162,7 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     common = (
         Expected("no_rows", "the file holds rows", "n_rows", least=1, remedy="write the file again with its rows"),
         Expected("missing_columns", "required columns are there", "missing_columns", most=0,
-                 remedy="docs/landing.md lists the required columns; are these the right folder and ending?"),
+                 remedy="docs/landing.md lists the required columns; check the file's folder and ending, too"),
         Expected("too_many_columns", f"at most {params.max_columns} columns", "n_columns", most=params.max_columns,
                  remedy="land fewer columns, or raise ingest.max_columns in params.yaml"),
         Expected("too_many_bad_rows", f"at most {params.max_quarantined_share:.0%} of the rows are bad",

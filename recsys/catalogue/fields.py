@@ -61,7 +61,7 @@ def is_missing(value: object, words: frozenset[str]) -> bool:
 def shown(value: object) -> str:
     """A value for a message: quoted, escaped and short."""
     # repr escapes control characters and half surrogates already.
-    words = repr(value) if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"
+    words = repr(value) if isinstance(value, str | int | float | bool) else _named(value)
     return words if len(words) <= MAX_SHOWN_CHARS else f"{words[:MAX_SHOWN_CHARS]}…"
 
 
@@ -186,4 +186,9 @@ def flag(value: object, name: str) -> bool:
 def _kind(value: object) -> str:
     if isinstance(value, Iterable) and not isinstance(value, dict):
         return "a list of other things than texts"
+    return _named(value)
+
+
+def _named(value: object) -> str:
+    """What a value is, where it is not shown itself."""
     return {bool: "a bool", dict: "an object"}.get(type(value), f"a {type(value).__name__}")

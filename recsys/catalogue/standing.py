@@ -94,8 +94,9 @@ def without_older(rows: pa.Table, kind: str) -> tuple[pa.Table, Change]:
     lost = ordered[ordered["line"] != ordered["by"]]
     stays = pc.invert(pc.is_in(rows["line"], value_set=pa.array(lost["line"].to_numpy())))
     first = lost.sort_values("line").iloc[0]
+    rows_are = "1 row is" if len(lost) == 1 else f"{len(lost):,} rows are"
     note = (
-        f"{len(lost):,} rows are superseded by newer rows of the same {KINDS[kind].things} in this file, "
+        f"{rows_are} superseded by newer rows of the same {KINDS[kind].things} in this file, "
         f"such as line {first['line']}{_shown(first, kind)} by line {first['by']}"
     )
     return rows.filter(stays), Change(n_superseded=len(lost), notes=(note,))

@@ -107,9 +107,10 @@ def plan(
     as_json: bool,
     **wanted: Any,  # noqa: ANN401  options of the plan at scale
 ) -> None:
-    """Estimate what stage `profiles` would encode: texts, tokens, minutes on this machine. Only a sample is encoded.
+    """Estimate time, memory and disk: of what stage `profiles` would encode, or of a catalogue of any size (--items).
 
-    It reads the features that exist: run `dvc repro features` first to include what has just been ingested.
+    Without --items: texts, tokens and minutes on this machine; only a sample is encoded. It reads the features that
+    exist: run `dvc repro features` first to include what has just been ingested.
 
     With --items: estimate the first load of that many items, from landed to published. For each step it prints hours,
     memory, disk, bytes moved and requests to the bucket, and it names the step that reaches its limit first. To measure

@@ -148,6 +148,12 @@ def test_columns_that_may_be_a_missing_one_are_named_likeliest_first():
     ]
 
 
+def test_a_rating_under_another_name_is_told_since_it_would_count_as_a_like():
+    row = {"user_id": 1, "item_id": 2, "rating": 1.0, "timestamp": 881250949}
+    assert surveyed(INTERACTIONS, row).hints(row) == ["no column value: is it 'rating'? rename it to value"]
+    assert surveyed(INTERACTIONS, row | {"value": 1.0}).hints(row | {"value": 1.0}) == []
+
+
 def tags_of(*values):
     form = TagForm("tags", frozenset(MISSING))
     for value in values:
