@@ -125,11 +125,13 @@ class Histories:
 def _with_names(found: pa.Table) -> pa.Table:
     """The same rows with ids of items instead of numbers in a dictionary."""
     place = found.column_names.index("item_id")
-    return found.set_column(place, "item_id", found["item_id"].cast(pa.string()))
+    # A cast would read the whole dictionary for the few rows of one user.
+    names = pa.chunked_array([_ids_of(chunk) for chunk in found["item_id"].chunks], pa.string())
+    return found.set_column(place, "item_id", names)
 
 
-def _ids_of(distinct: pa.DictionaryArray) -> pa.Array:
-    return distinct.dictionary.take(distinct.indices)
+def _ids_of(items: pa.DictionaryArray) -> pa.Array:
+    return items.dictionary.take(items.indices)
 
 
 def joined(tables: Iterable[pa.Table]) -> Histories:

@@ -169,26 +169,21 @@ class RankedSearcher:
         if coarse is None:
             return groups.scored, np.empty(0)
         factor_S = groups.factor_S * self.growth
-        added_S = self._added(history, groups.scored, typical_share)
+        own_S = self.scores(np.zeros((1, len(groups.scored)), np.float32), [history], groups.scored)[0]
+        added_S = own_S.astype(np.float64)
+        if typical_share:
+            added_S += typical_share * self._typical_S
         is_left_S = _left(groups.scored, skipped, only_I)
         places = coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S, least)
         items = groups.scored[places]
         if not len(items):
             return items, np.empty(0)
         # einsum, not BLAS: equal vectors get equal scores at any place
-        dots_1C = np.einsum("cd,d->c", self._searcher.vectors_of(items), query_D)[None]
-        scores_C = self.scores(dots_1C, [history], items)[0].astype(np.float64)
+        dots_C = np.einsum("cd,d->c", self._searcher.vectors_of(items), query_D) * np.float32(self.growth)
+        scores_C = (dots_C * groups.factor_S[places] + own_S[places]).astype(np.float64)
         if typical_share:
             scores_C += typical_share * self._typical_S[places]
         return items, scores_C
-
-    def _added(
-        self, history: Sequence[int], items: NDArray[np.int64], typical_share: float
-    ) -> NDArray[np.float64]:
-        """What is in the scores of all items of `scored` beside their inner products."""
-        nothing_1S = np.zeros((1, len(items)), np.float32)
-        added_S: NDArray[np.float64] = self.scores(nothing_1S, [history], items)[0].astype(np.float64)
-        return added_S + typical_share * self._typical_S if typical_share else added_S
 
     def typical_scores(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the ranker adds to the scores of candidates for the whole typical history, [C]."""

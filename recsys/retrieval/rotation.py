@@ -28,8 +28,22 @@ def rotated(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
         vectors_ND: rows.
 
     Returns:
-        rotated_ND, float32; the inner product of two rows is that of the originals, but for rounding.
+        rotated_ND, float32; the inner product of two rows is that of the originals, but for rounding. A single row
+        cannot be written to: a list for a user rotates the same query up to four times, so the last ones are kept.
     """
+    if len(vectors_ND) == 1 and vectors_ND.dtype == np.float32:
+        return _rotated_query(vectors_ND.tobytes())
+    return _transformed(vectors_ND)
+
+
+@lru_cache(maxsize=16)
+def _rotated_query(query: bytes) -> NDArray[np.float32]:
+    turned_1D = _transformed(np.frombuffer(query, np.float32)[None])
+    turned_1D.flags.writeable = False
+    return turned_1D
+
+
+def _transformed(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     from scipy.fft import dct
 
     turned_ND: NDArray[np.float32] = dct(vectors_ND * _signs(vectors_ND.shape[1]), norm="ortho", axis=1)

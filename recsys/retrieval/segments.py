@@ -131,11 +131,13 @@ class SegmentSearcher:
 
     def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
         """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
+        segment_of, rows = self.latest.segment_of_item[items], self.latest.row_of_item[items]
+        if len(items) and (segment_of == segment_of[0]).all():
+            return np.asarray(self._read(int(segment_of[0]), rows))
         gathered = np.empty((len(items), self.segments[0].vectors.shape[1]), np.float32)
-        segment_of = self.latest.segment_of_item[items]
         for position in np.unique(segment_of).tolist():
             mine = segment_of == position
-            gathered[mine] = self._read(position, self.latest.row_of_item[items[mine]])
+            gathered[mine] = self._read(position, rows[mine])
         return gathered
 
     def scores(self, query_D: NDArray[np.float32], items: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -282,4 +284,9 @@ class SegmentSearcher:
 
 def _without(items: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
     """Items in their order, without the excluded ones."""
-    return items[~np.isin(items, excluded)] if len(excluded) else items
+    if not len(excluded):
+        return items
+    ascending = np.sort(excluded)  # of a few items, this takes a quarter of the time of `np.isin`
+    places = np.minimum(np.searchsorted(ascending, items), len(ascending) - 1)
+    left: NDArray[np.int64] = items[ascending[places] != items]
+    return left
