@@ -14,9 +14,8 @@ from bench.rivals.encoded import frozen_vectors
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions
 from recsys.evaluation.cold_start import make_task
-from recsys.profiles.gram import gram_of
 from recsys.profiles.item_ids import ItemIds
-from recsys.profiles.ridge import Ridge
+from recsys.ranking.dot import ridge_of
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.ranking.ranker import RankedItems
 from recsys.serving.answers import Answer, ListRequest, Scored
@@ -122,11 +121,18 @@ def release_of(world: World, likes_UI: NDArray[np.bool_], name: str, explorer: E
         ids, tuple(map(str, range(len(likes_UI)))), csr_array(likes_UI.astype(np.float64))
     )
     chosen = Settings.load(ROOT / "params.yaml")
-    dataset = Dataset(histories, ids, world.vectors_ID, chosen.users.ridge_lambda, chosen.fusion.seed)
+    dataset = Dataset(
+        histories,
+        ids,
+        world.vectors_ID,
+        chosen.users.ridge_lambda,
+        chosen.fusion.seed,
+        prior_weight=chosen.users.prior_weight,
+    )
     weights = learn_item_weights(dataset, WEIGHTS)
     assert weights is not None
     growth = weights.growth(len(dataset.warm))
-    ridge = Ridge(gram_of(world.vectors_ID[dataset.warm]), chosen.users.ridge_lambda * growth)
+    ridge = ridge_of(dataset, growth)
     ranked = DenseRanked(world.vectors_ID, weights.over(ids), growth)
     known = pa.array([ids[row] for row in dataset.warm])
     new = NewItems(ItemIds(ids), known, lambda rows: world.vectors_ID[rows], ridge, ranked)
