@@ -4,12 +4,16 @@ The fields of a text may be told apart. As one bag of words, a plot of a hundred
 nothing. So each field is weighed by itself, and a long one is scaled down until it counts no more than a few rare
 words, before the fields are added. A short field of common words, such as a country, keeps its small weight: scaled to
 the same length as the others, it would rule them.
+
+Whoever writes the texts may put popular words into a field to be found by everybody. So a field with more terms than
+fields at its place usually have is scaled down by as many times as it has too many: each further word makes it count
+less.
 """
 
 from array import array
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log, sqrt
 from typing import TYPE_CHECKING
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 
 # Shape suffixes: N texts, F fields, V terms, P pairs of a text or field and a term.
+USUAL = 0.95
+"""Share of the fields at a place that count in full."""
+FEWEST = 20
+"""Fields at a place that tell what is usual there."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,9 @@ class TfidfEncoder:
     longest_field: float | None = None
     """The largest length of a field's row, before the rows of a text's fields are added; None: fields are not told
     apart. A text of one field has the same vector either way."""
+    usual_terms: tuple[float, ...] = ()
+    """How many different terms the first, second ... field of a text usually has at most. One with more counts less by
+    as many times. Fields beyond these always count in full."""
 
     @property
     def dim(self) -> int:
@@ -57,13 +68,14 @@ class TfidfEncoder:
         from scipy.sparse import csr_matrix
 
         if self.longest_field is None:
-            rows_NV = self._weighted(texts)
+            rows_NV = self.weighted(texts)
         else:
             fields = [text.split(FIELD_END) for text in texts]
-            rows_FV = self._weighted([field for some in fields for field in some])
+            rows_FV = self.weighted([field for some in fields for field in some])
             ends_N = np.cumsum([0, *map(len, fields)])
             length_F = _lengths(rows_FV)
             scale_F = self.longest_field / np.maximum(length_F, self.longest_field)
+            scale_F *= self._usual_share(np.diff(rows_FV.indptr), _places(fields))
             scale_F[np.repeat(np.diff(ends_N) == 1, np.diff(ends_N))] = 1
             sums_NF = csr_matrix((scale_F, np.arange(len(scale_F)), ends_N), shape=(len(texts), len(scale_F)))
             rows_NV = csr_matrix(sums_NF @ rows_FV)
@@ -71,7 +83,12 @@ class TfidfEncoder:
         unit_P = (rows_NV.data / np.repeat(_lengths(rows_NV), np.diff(rows_NV.indptr))).astype(np.float32)
         return csr_matrix((unit_P, rows_NV.indices, rows_NV.indptr), shape=rows_NV.shape)
 
-    def _weighted(self, texts: Sequence[str]) -> "csr_matrix":
+    def _usual_share(self, n_terms_F: NDArray[np.integer], place_F: NDArray[np.int64]) -> NDArray[np.float64]:
+        """1 for each field, less for those with more terms than usual."""
+        usual_F = np.array([*self.usual_terms, np.inf])[np.minimum(place_F, len(self.usual_terms))]
+        return np.asarray(np.minimum(1, usual_F / np.maximum(n_terms_F, 1)), np.float64)
+
+    def weighted(self, texts: Sequence[str]) -> "csr_matrix":
         """Rows before they are scaled: (1 + ln count) * idf, float64 where idf is."""
         from scipy.sparse import csr_matrix
 
@@ -90,6 +107,11 @@ class TfidfEncoder:
     @cached_property
     def _place_of(self) -> dict[str, int]:
         return {term: place for place, term in enumerate(self.terms)}
+
+
+def _places(fields: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Places of all fields within their texts, from 0."""
+    return np.array([place for some in fields for place in range(len(some))], np.int64)
 
 
 def _lengths(rows: "csr_matrix") -> NDArray[np.float64]:
@@ -133,6 +155,15 @@ def fit_tfidf(texts: Sequence[str], analyzer: Analyzer | None = None, field_term
         ) from error
     rarest = log((1 + len(texts)) / 2) + 1  # as idf is computed there
     longest = sqrt(field_terms) * rarest if field_terms else None
-    return TfidfEncoder(
-        [str(term) for term in fitted.get_feature_names_out()], fitted.idf_, analyzer, longest
-    )
+    names = [str(term) for term in fitted.get_feature_names_out()]
+    found = TfidfEncoder(names, fitted.idf_, analyzer, longest)
+    return replace(found, usual_terms=_usual_terms(found, texts)) if field_terms else found
+
+
+def _usual_terms(encoder: TfidfEncoder, texts: Sequence[str]) -> tuple[float, ...]:
+    """For each place with enough fields, the number of different terms that the share USUAL of them do not exceed."""
+    fields = [text.split(FIELD_END) for text in texts]
+    n_terms_F = np.diff(encoder.weighted([field for some in fields for field in some]).indptr)
+    place_F = _places(fields)
+    n_places = np.count_nonzero(np.bincount(place_F) >= FEWEST)  # at later places there are never more fields
+    return tuple(max(1.0, float(np.quantile(n_terms_F[place_F == one], USUAL))) for one in range(n_places))

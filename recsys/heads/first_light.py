@@ -29,7 +29,7 @@ from scipy.sparse import csr_array, csr_matrix
 from recsys.encoders.analyzer import Analyzer, analyzer_for
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import FIRST_LIGHT, EncoderReference
-from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
+from recsys.encoders.tfidf import USUAL, TfidfEncoder, fit_tfidf
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.text import FIELD_END
@@ -64,6 +64,9 @@ class FirstLight(BaseModel):
     n_landmarks: int
     landmarks: str
     """SHA-256 (hex) over the hashes of their texts."""
+    usual: float | None = None
+    """Share of the fields at a place that count in full, see `recsys.encoders.tfidf`; None: all do, as in the first
+    records, or texts have one field."""
 
     @field_validator("params", mode="before")
     @classmethod
@@ -81,7 +84,8 @@ class FirstLight(BaseModel):
 
     def save(self, folder: Path) -> tuple[Path]:
         """Write first_light.json; the same record gives the same bytes."""
-        write_whole(folder / FIRST_LIGHT, (self.model_dump_json(indent=1) + "\n").encode())
+        later = {"usual"} if self.usual is None else set[str]()
+        write_whole(folder / FIRST_LIGHT, (self.model_dump_json(indent=1, exclude=later) + "\n").encode())
         return (folder / FIRST_LIGHT,)
 
     @classmethod
@@ -162,6 +166,7 @@ def pack_first_light(
         params=params,
         n_landmarks=len(landmarks.texts),
         landmarks=landmarks.digest,
+        usual=USUAL if _has_fields(landmarks.texts, params) else None,
     )
     if found := _find(wanted, cache / "heads"):
         return found
@@ -177,6 +182,11 @@ def pack_first_light(
 def are_long(words_NV: csr_array | csr_matrix, params: FirstLightParams) -> bool:
     """Whether texts count as long, by their terms."""
     return bool(np.median(np.diff(words_NV.indptr)) >= params.long_from_terms)
+
+
+def _has_fields(texts: Sequence[str], params: FirstLightParams) -> bool:
+    """Whether fields may be told apart."""
+    return params.field_terms > 0 and any(FIELD_END in text for text in texts)
 
 
 def fit_words(
@@ -196,8 +206,7 @@ def fit_words(
         EncoderError: there is no term in any text.
     """
     bag = fit_tfidf(texts, analyzer)
-    has_fields = params.field_terms > 0 and any(FIELD_END in text for text in texts)
-    if not (has_fields and are_long(bag.encode(texts), params)):
+    if not (_has_fields(texts, params) and are_long(bag.encode(texts), params)):
         return bag
     return fit_tfidf(texts, bag.analyzer, params.field_terms)
 

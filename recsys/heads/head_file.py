@@ -25,7 +25,7 @@ from recsys.heads.view_kernels import NamesKernel, VectorsKernel, ViewKernel
 from recsys.storage.arrays import npz_bytes, read_arrays, shared
 from recsys.storage.atomic import write_whole
 
-HEAD_VERSION = 7
+HEAD_VERSION = 8
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Arrays of head.npz. A file with arrays beyond those that its version names is refused."""
@@ -69,6 +69,8 @@ def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
         plain["cuts_runs"] = True
     if lexical.longest_field is not None:
         plain["longest_field"] = lexical.longest_field
+    if lexical.usual_terms:
+        plain["usual_terms"] = list(lexical.usual_terms)
     if head.constant > 0:
         plain["constant"] = head.constant
     if head.mean_D is not None:
@@ -169,6 +171,8 @@ def _views(folder: Path) -> dict[str, Mapping[str, Any]]:
 
 def _version(head: KernelHead) -> int:
     analyzer = head.kernel.lexical.analyzer
+    if head.kernel.lexical.usual_terms:
+        return 8
     if head.kernel.lexical.longest_field is not None:
         return 7
     if analyzer.cuts_runs or analyzer.stop_words != ENGLISH:
@@ -210,7 +214,10 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
     longest = plain.get("longest_field")
     if longest is not None and not 0 < float(longest) < np.inf:
         raise ValueError(f"{TERMS} has a longest_field of {longest}")
-    lexical = TfidfEncoder(terms, idf_V, analyzer, None if longest is None else float(longest))
+    usual = tuple(map(float, plain.get("usual_terms", ())))
+    if not all(1 <= one < np.inf for one in usual):
+        raise ValueError(f"{TERMS} has usual_terms of {list(usual)}")
+    lexical = TfidfEncoder(terms, idf_V, analyzer, None if longest is None else float(longest), usual)
     kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))
     if not (0 <= kernel.lexical_share <= 1 and 0 <= kernel.gamma < np.inf):
         raise ValueError(f"{TERMS} has lexical_share {kernel.lexical_share} and gamma {kernel.gamma}")

@@ -42,6 +42,27 @@ def test_a_long_field_is_scaled_down_to_a_few_rare_terms_and_a_common_one_keeps_
     assert row["bank"] == pytest.approx(rare * rare / plot / length)
 
 
+def test_each_word_beyond_what_is_usual_at_its_place_makes_a_field_count_less():
+    names = [f"name{one}" for one in range(40)]
+    texts = [f"{name}\nplot of {' '.join(names[one : one + 9])}" for one, name in enumerate(names)]
+    encoder = fit_tfidf(texts, field_terms=100)  # so much that no row is too long by itself
+    assert encoder.usual_terms[0] == 1 and encoder.usual_terms[1] > 9
+
+    def share_of_plot(first: str) -> float:
+        row = encoder.encode([f"{first}\nplot"]).toarray()[0]
+        return float(row[list(encoder.terms).index("plot")] ** 2)
+
+    stuffed = [share_of_plot(" ".join(names[1 : 1 + n])) for n in (1, 2, 4, 8)]
+    assert stuffed == sorted(stuffed) and stuffed[-1] > 2 * stuffed[0]
+    in_full = replace(encoder, usual_terms=())
+    assert (in_full.encode(texts) != encoder.encode(texts)).nnz == 0  # all of these are usual
+    np.testing.assert_array_equal(
+        in_full.encode([" ".join(names)]).toarray(), encoder.encode([" ".join(names)]).toarray()
+    )
+    third = [f"{names[0]}\nplot\n{' '.join(names)}"]  # at a place that no text had
+    np.testing.assert_array_equal(in_full.encode(third).toarray(), encoder.encode(third).toarray())
+
+
 def test_a_text_of_one_field_has_the_same_vector_whether_fields_are_told_apart_or_not():
     texts = ["cat dog bird cat", "cat\ndog", "fish"]
     apart = fit_tfidf(texts, field_terms=1)

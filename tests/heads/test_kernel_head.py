@@ -114,6 +114,22 @@ def test_a_head_carries_that_it_tells_fields_apart(vectors, tmp_path):
             read_head(tmp_path)
 
 
+def test_a_head_carries_how_many_terms_fields_usually_have(vectors, tmp_path):
+    head, texts = make_head(8), [*TEXTS[1:], "red\nchair of blue wood"]
+    lexical = replace(fit_tfidf(texts, field_terms=1), usual_terms=(1.0, 2.5))
+    head = replace(
+        head, kernel=replace(head.kernel, lexical=lexical), words_MV=csr_array(lexical.encode(texts))
+    )
+    write_head(head, tmp_path)
+    again, plain = read_head(tmp_path), json.loads((tmp_path / "head.json").read_text("utf-8"))
+    assert (plain["version"], again.kernel.lexical.usual_terms) == (8, (1.0, 2.5))
+    np.testing.assert_array_equal(again.profiles(texts, vectors[:6]), head.profiles(texts, vectors[:6]))
+    for wrong in ([0], [1, "many"], 3, [float("inf")]):
+        (tmp_path / "head.json").write_text(json.dumps(plain | {"usual_terms": wrong}), "utf-8")
+        with pytest.raises(EncoderError, match="no readable head"):
+            read_head(tmp_path)
+
+
 def test_an_item_without_text_is_unlike_every_landmark(vectors):
     head = make_head(8)
     found, words = (
@@ -277,8 +293,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, path = write_head(head, tmp_path)
     words = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(words | {"version": 8}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 7"):
+    path.write_text(json.dumps(words | {"version": 9}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 8"):
         read_head(tmp_path)
     path.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = read_head(tmp_path)
