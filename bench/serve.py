@@ -56,6 +56,7 @@ def main() -> None:
         **{f"recall_{world.size}": partial(recall, world) for world in (SMALL, LARGE)},
         **{f"serve_{world.size}": partial(serve, world) for world in (SMALL, LARGE)},
         **{f"rivals_{world.size}": partial(rivals, world) for world in (SMALL, LARGE)},
+        "filters": filters,
         "plain": plain,
         "swaps": swaps,
         "fuzz": fuzz,
@@ -98,6 +99,16 @@ def recall(world: World) -> Figures:
     found["ours_file_mb"] = round(segment.index.file.size / 2**20, 1) if segment.index.file else 0
     found["ours_build_s"] = world.costs["index"]
     return found
+
+
+def filters(world: World = SMALL) -> Figures:
+    """Of our index where conditions leave a part of the items, and where they leave nothing near."""
+    from bench.serve_filters import filtered
+    from bench.serve_recall import make_queries, opened
+
+    make(world)
+    profiles = opened(world)
+    return {**filtered(profiles, make_queries(profiles))}
 
 
 def rivals(world: World) -> Figures:

@@ -26,9 +26,8 @@ from recsys.publishing.release import ReleasedSegment
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.in_place import NOISE
-from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
+from recsys.retrieval.params import RECALL_AT, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
-from recsys.retrieval.segments import RECALL_AT
 
 # Shape suffixes: Q sampled users, K list, D dimension.
 WIDENINGS = (2, 4, 8)
@@ -65,14 +64,14 @@ def users_recall(
     Args:
         profiles: of the new release.
         params: `search_width`, `least_recall`, `recall_queries` and `seed`.
-        minimum: where recall is lower, searches of graphs keep more rows in view, up to WIDENINGS[-1] times as many.
-            They keep fewer than their files say, which is enough for items, where they still reach this minimum and
-            `least_recall`.
+        minimum: where recall is below it or `least_recall`, searches of graphs keep more rows in view, up to
+            WIDENINGS[-1] times as many. They keep fewer than their files say, which is enough for items, where fewer
+            reach both.
         kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
         by_user: reads the histories of single users.
 
     Returns:
-        With the fewest rows in view that reach the minimum, else with the most; None where all search is exact, or
+        With the fewest rows in view that reach both, else with the most; None where all search is exact, or
         where no user likes a live item.
     """
     kinds = {segment.index.kind for segment in profiles.manifest.segments}
@@ -83,13 +82,14 @@ def users_recall(
     if not likes:
         return None
     measure, of_files = _measured(profiles, likes, kept), profiles.searcher.widest
+    enough = max(minimum, params.least_recall)
     widths = [min(factor * params.search_width, WIDEST_SEARCH) for factor in (1, *WIDENINGS)]
     for width in (one for one in widths if one < of_files):
-        if (recall := measure(width)) >= max(minimum, params.least_recall):
+        if (recall := measure(width)) >= enough:
             return UsersRecall(recall, width)
     found = UsersRecall(measure(0))
     for width in (one for one in widths if one > of_files > 0):
-        if found.recall >= minimum:
+        if found.recall >= enough:
             break
         found = UsersRecall(measure(width), width)
     return found

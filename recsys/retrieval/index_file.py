@@ -31,7 +31,7 @@ from recsys.retrieval.index_checks import (
     require_lists,
     require_sign_graph,
 )
-from recsys.retrieval.params import FOUR_BITS_FROM, SIGNS_FROM, WIDEST_SEARCH, IndexParams
+from recsys.retrieval.params import FOUR_BITS_FROM, RECALL_AT, SIGNS_FROM, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.rotation import rotated
 from recsys.retrieval.sign_graph import SignGraph
 from recsys.retrieval.signs import BITS, centre_of, n_bytes, signs_of
@@ -52,6 +52,8 @@ class Coarseness:
 
     viewed: float
     """Rows that a search keeps in view, per wanted one, and VIEWED_MORE."""
+    further: int
+    """Rows that a search keeps in view for each place beyond the tenth, where its width is enough for ten."""
     compared: int
     """Rows that can be compared in the time in which a walk keeps one more in view. Where no more than these are
     allowed, they are all compared instead of a walk."""
@@ -64,6 +66,11 @@ class Coarseness:
         """Rows to keep in view for a list of k without some rows, where a share of all others may be in it."""
         return ceil((self.viewed * k + EXCLUDED * n_excluded) / share) + VIEWED_MORE
 
+    def n_needed(self, search_width: int, k: int) -> int:
+        """Rows to keep in view for a list of k, where `search_width` are known to be enough for one of ten."""
+        longer = search_width + self.further * max(0, k - RECALL_AT)
+        return max(search_width, min(longer, WIDEST_SEARCH))
+
     def walks(self, n_allowed: int, share: float, viewed: int) -> bool:
         """Whether a graph is walked that keeps so many rows in view, rather than all allowed rows compared."""
         return share >= self.walked_from or n_allowed > self.compared * viewed
@@ -72,9 +79,9 @@ class Coarseness:
 VIEWED_MORE = 16
 EXCLUDED = 1.5
 """Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
-COPIES = Coarseness(viewed=1.5, compared=10, walked_from=0.5, listed=1)
+COPIES = Coarseness(viewed=1.5, further=0, compared=10, walked_from=0.5, listed=1)
 """On profiles of 384 dimensions the best 166 by copies of 4 bits hold .9996 of the best 100, on wider ones all."""
-SIGNS = Coarseness(viewed=16, compared=60, walked_from=inf, listed=4)
+SIGNS = Coarseness(viewed=16, further=10, compared=60, walked_from=inf, listed=4)
 """On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view; a million need three times as
 many."""
 
@@ -225,11 +232,21 @@ class IndexFile:
         return found
 
     def scan(
-        self, queries_QD: NDArray[np.float32], width: int, is_allowed_N: NDArray[np.bool_]
+        self, queries_QD: NDArray[np.float32], k: int, width: int, is_allowed_N: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
-        """Compare queries with all allowed rows; best first by the file's vectors, -1 on the right: [Q, width]."""
+        """Compare queries with all allowed rows.
+
+        Args:
+            queries_QD: one vector per query.
+            k: how many are wanted.
+            width: how many are listed; more where by signs alone more may be among the k best.
+            is_allowed_N: mask of the segment's rows.
+
+        Returns:
+            Rows, best first by the file's vectors, -1 on the right: [Q, at least width].
+        """
         if self._is_signs:
-            return self._signs.scan(self._turned(queries_QD), width, is_allowed_N)
+            return self._signs.scan(self._turned(queries_QD), k, width, is_allowed_N)
         faiss = load_faiss()
         with _no_team(faiss, queries_QD):
             return self._scanned(faiss, queries_QD, width, is_allowed_N)

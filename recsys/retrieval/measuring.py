@@ -9,8 +9,8 @@ from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.index_file import set_search_width
-from recsys.retrieval.params import WIDEST_SEARCH, IndexParams
-from recsys.retrieval.segments import RECALL_AT, IndexedSegment, SegmentSearcher
+from recsys.retrieval.params import RECALL_AT, WIDEST_SEARCH, IndexParams
+from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 from recsys.retrieval.signs import centre_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list.

@@ -12,6 +12,8 @@ are small anyway, and get 8."""
 SIGNS_FROM = 768
 """From so many on it keeps 1 bit, the sign. Of 65,000 similar titles in 384 dimensions the 400 with the most equal
 signs hold .86 of the true 100 best; of 100,000 in 1,024 dimensions they hold .99."""
+RECALL_AT = 10
+"""Length of the lists by which indexes are judged."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -29,7 +31,8 @@ class IndexParams(BaseModel):
     times as many are tried: by stage `index` for queries of items, and by `publish` for those of users, which tries
     eight times as many too."""
     least_recall: float = Field(ge=0, le=1)
-    """Recall@10, with items as queries, below which stage `index` lets searches of a segment keep more candidates."""
+    """Recall@10 below which searches keep more candidates: those of a segment for items, which stage `index` measures,
+    and those of the release for users, which `publish` measures."""
     recall_queries: int = Field(ge=1)
     """Sampled queries for recall against exact search."""
     seed: int

@@ -22,7 +22,6 @@ from recsys.retrieval.row_file import RowFile
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, L live rows of one
 # segment, B rows of a block.
 PAD = -1
-RECALL_AT = 10
 RARE_SHARE = 0.5
 """Where at least this share of a segment is allowed, its index is always used."""
 FEW_ROWS = 1024
@@ -197,7 +196,7 @@ class SegmentSearcher:
         index = self._indexes[position]
         viewed = viewed or max(index.search_width, self.search_width)
         # A margin is in it, since allowed rows may be unevenly distributed.
-        reach = max(index.coarseness.n_viewed(k, width - k, share), viewed)
+        reach = max(index.coarseness.n_viewed(k, width - k, share), index.coarseness.n_needed(viewed, k))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
@@ -208,7 +207,7 @@ class SegmentSearcher:
             reach *= WIDENING
         if len(short):
             wide = index.coarseness.listed * max(index.coarseness.n_viewed(k, width - k), viewed)
-            rows_QR = index.scan(queries[short], wide, self._allowed_rows(position, is_allowed_L))
+            rows_QR = index.scan(queries[short], width, wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
                 best[q] = _without(self.live_items(position, rows_R), excluded[q])
         return [

@@ -16,6 +16,9 @@ DEVIATION = np.sqrt(np.pi / 2 - 1)
 DOUBT = 2.5
 """Rows are scored by their vectors where they may be this many standard deviations better than their signs say. Of
 100,000 profiles that were 30 to 45 rows for the best ten, and held .997 of these."""
+FARTHER = 8
+"""Where all allowed rows are far from a query, many are about as near as the best, and more signs differ by chance: a
+comparison lists up to this many times as many rows as asked for."""
 
 
 class SignGraph:
@@ -48,28 +51,28 @@ class SignGraph:
         return found
 
     def scan(
-        self, turned_QD: NDArray[np.float32], width: int, is_allowed_N: NDArray[np.bool_]
+        self, turned_QD: NDArray[np.float32], k: int, width: int, is_allowed_N: NDArray[np.bool_]
     ) -> NDArray[np.int64]:
         """Compare queries with all allowed rows.
 
         Args:
             turned_QD: queries, rotated.
-            width: length of the lists.
+            k: how many are wanted.
+            width: how many are listed at least, where so many are allowed.
             is_allowed_N: mask of the rows.
 
         Returns:
-            Rows as `search` gives them.
+            Rows as `search` gives them; also those that may be among the k best, as far as their signs can tell, but
+            no more than FARTHER times `width`: [Q, at least width].
         """
-        rows_R, rows_QK = np.flatnonzero(is_allowed_N), np.full((len(turned_QD), width), NONE, np.int64)
-        if not len(rows_R):
-            return rows_QK
-        for q, signs_B in enumerate(signs_of(turned_QD)):
+        rows_R, lists = np.flatnonzero(is_allowed_N), []
+        for signs_B in signs_of(turned_QD) if len(rows_R) else ():
             differing_R = self._differing(signs_B, rows_R)
-            near = np.arange(len(rows_R))
-            if len(rows_R) > width:
-                near = np.flatnonzero(differing_R <= np.partition(differing_R, width - 1)[width - 1])
-            best = near[np.argsort(differing_R[near], kind="stable")][:width]
-            rows_QK[q, : len(best)] = rows_R[best]
+            near = np.flatnonzero(differing_R <= _farthest(differing_R, k, width, turned_QD.shape[1]))
+            lists.append(rows_R[near[np.argsort(differing_R[near], kind="stable")][: FARTHER * width]])
+        rows_QK = np.full((len(turned_QD), max([width, *map(len, lists)])), NONE, np.int64)
+        for q, listed in enumerate(lists):
+            rows_QK[q, : len(listed)] = listed
         return rows_QK
 
     def shortlist(
@@ -108,3 +111,13 @@ class SignGraph:
         """Signs of all vectors, mapped from the file."""
         codes: NDArray[np.uint8] = self._faiss.rev_swig_ptr(self._storage.xb.data(), self._storage.xb.size())
         return codes.reshape(int(self._storage.ntotal), -1)
+
+
+def _farthest(differing_R: NDArray[np.int64], k: int, width: int, n_signs: int) -> float:
+    """In how many signs a row may differ from the query to be listed, see `SignGraph.scan`.
+
+    Of two vectors at a right angle half of the signs differ, by a binomial distribution: its deviation is √n / 2.
+    """
+    places = sorted(min(one, len(differing_R)) - 1 for one in {k, width})
+    found = np.partition(differing_R, places)[places]
+    return max(float(found[-1]), float(found[0]) + DOUBT * float(np.sqrt(n_signs)) / 2)

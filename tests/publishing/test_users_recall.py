@@ -51,7 +51,13 @@ def coarse(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
 def graph_workspace(make_workspace: Callable[[str], FilmWorkspace]) -> FilmWorkspace:
     """One segment behind a graph with few links, searched with few rows in view; users like 5 items each."""
     films = make_workspace("graph")
-    changes = {"exact_below": 100, "links": 16, "search_width": 40, "recall_queries": N_USERS}
+    changes = {
+        "exact_below": 100,
+        "links": 16,
+        "search_width": 40,
+        "least_recall": 0.0,
+        "recall_queries": N_USERS,
+    }
     index = films.settings.index.model_copy(update=changes)
     films.settings = films.settings.model_copy(update={"index": index})
     films.items({f"i{n}": f"Story number {n} of {n % 97} and {n % 89}" for n in range(GRAPH_ITEMS)})

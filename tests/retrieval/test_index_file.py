@@ -78,7 +78,7 @@ def test_what_was_built_is_opened_and_finds_the_vector_itself(opened, contents, 
 def test_a_graph_over_copies_of_8_bits_is_opened_and_searched_as_it_was(opened, vectors):
     file = opened(graph_file(vectors))
     assert file.search(vectors[:5], 1)[:, 0].tolist() == [0, 1, 2, 3, 4]
-    assert file.scan(vectors[5:7], 1, np.ones(N, bool))[:, 0].tolist() == [5, 6]
+    assert file.scan(vectors[5:7], 1, 1, np.ones(N, bool))[:, 0].tolist() == [5, 6]
 
 
 @pytest.mark.parametrize(("dim", "bits", "error"), [(255, 8, 0.002), (256, 4, 0.01)])
@@ -252,9 +252,9 @@ path, n, dim = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 index, one = IndexFile(path, n, dim), np.ones((1, dim), np.float32)
 def ask():
     index.search(one, 10)
-    index.scan(one, 10, np.ones(n, np.bool_))
+    index.scan(one, 10, 10, np.ones(n, np.bool_))
 def ask_of_many():
-    index.scan(np.ones((5, dim), np.float32), 10, np.ones(n, np.bool_))
+    index.scan(np.ones((5, dim), np.float32), 10, 10, np.ones(n, np.bool_))
 ask()
 for call in (ask, ask_of_many):
     worker = multiprocessing.get_context("fork").Process(target=call)

@@ -150,9 +150,8 @@ def test_ann_finds_what_is_allowed_though_it_lies_apart(kind: str, share: float,
         queries, 10, allowed_I=allowed
     )
     truth = SegmentSearcher([IndexedSegment(vectors)], all_live(4000)).search(queries, 10, allowed_I=allowed)
-    # Signs tell far items apart less well: those with cosines of .05 to .15 are the best here.
-    least = 0.88 if kind == "signs" else 0.95
-    assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > least
+    # Signs tell far items apart less well, and cosines of .05 to .15 are the best that is left of most queries here.
+    assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > 0.95
     assert allowed[found.rows_QK].all()
 
 

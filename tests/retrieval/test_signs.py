@@ -47,11 +47,12 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     vectors = like_texts(rng, 3000, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), rng.random(3000) < 0.5
-    found = index.scan(vectors[:40], 200, allowed)
-    assert allowed[found].all()
+    found = index.scan(vectors[:40], 10, 200, allowed)
+    assert allowed[found[found >= 0]].all()
     monkeypatch.setattr(sign_graph, "ROWS_AT_ONCE", 100)
-    assert (index.scan(vectors[:40], 200, allowed) == found).all()
-    equal_signs = (rotated(vectors - centre_of(vectors))[found[0]] > 0) == (rotated(vectors[:1]) > 0)
+    assert (index.scan(vectors[:40], 10, 200, allowed) == found).all()
+    listed = found[0][found[0] >= 0]
+    equal_signs = (rotated(vectors - centre_of(vectors))[listed] > 0) == (rotated(vectors[:1]) > 0)
     assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
     truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
     left = [rows[index.shortlist(vectors[q], rows, 10)] for q, rows in enumerate(found)]
@@ -71,9 +72,9 @@ def test_where_fewer_are_allowed_than_wanted_the_list_is_padded(tmp_path: Path) 
     vectors = like_texts(np.random.default_rng(2), 200, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), np.zeros(200, bool)
-    assert (index.scan(vectors[:2], 3, allowed) == -1).all()
+    assert (index.scan(vectors[:2], 1, 3, allowed) == -1).all()
     allowed[[7, 9]] = True
-    found = index.scan(vectors[7:8], 3, allowed)
+    found = index.scan(vectors[7:8], 1, 3, allowed)
     assert found.tolist() == [[7, 9, -1]]
 
 
@@ -88,5 +89,5 @@ def test_what_all_vectors_have_in_common_decides_no_sign(tmp_path: Path) -> None
     build_index(filled, PARAMS, tmp_path / "index.faiss")
     index, everything = IndexFile(tmp_path / "index.faiss", *filled.shape), np.ones(3000, np.bool_)
     truth = np.argsort(-(words[:40] @ filled.T), axis=1)[:, :10]
-    found = index.scan(words[:40], 30, everything)
+    found = index.scan(words[:40], 1, 30, everything)[:, :30]
     assert np.mean([np.isin(best, rows).mean() for best, rows in zip(truth, found, strict=True)]) > 0.98
