@@ -170,7 +170,7 @@ def section(rows: dict[str, Row], models: Sequence[str]) -> list[str]:
     parts = [f"{one['n_users']:,} users, {one['n_warm']:,} warm and {one['n_cold']:,} cold items.\n"]
     missing = [model for model in models if model not in rows]
     if missing:
-        parts.append(f"**Not run**: {'; '.join(missing)}.\n")
+        parts.append("\n".join(wrap(f"**Not run**: {'; '.join(missing)}.", WIDTH)) + "\n")
     return [*parts, verdict(rows), *(results(rows, name) for name in LISTS), chosen(rows)]
 
 
