@@ -63,7 +63,7 @@ class Artifacts:
 
     @property
     def image_view(self) -> Path:
-        """Which item has which picture, and the pictures' vectors."""
+        """Which item has which picture, and the pictures' vectors; empty where no item has one."""
         return self.root / "artifacts/images/view"
 
     @property

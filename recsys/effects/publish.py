@@ -5,7 +5,6 @@ from functools import partial
 
 from recsys.artifacts import Artifacts
 from recsys.errors import RegistryError
-from recsys.images.params import NO_PICTURES
 from recsys.importing import without_pandas
 from recsys.profiles.sites import sharing_of
 from recsys.publishing.publish import Published, Publisher
@@ -105,7 +104,7 @@ def push_data(at: Artifacts) -> None:
     if not (at.root / ".dvc").is_dir() or not has_remote(at.root):
         return
     targets = {"data.dvc": at.data_dvc, "features": at.dvc_lock}
-    if at.pictures.is_dir() and any(path.name != NO_PICTURES for path in at.pictures.iterdir()):
+    if at.pictures.is_dir() and any(at.pictures.iterdir()):
         targets["images"] = at.dvc_lock
     if existing := tuple(name for name, file in targets.items() if file.is_file()):
         push(at.root, existing)
