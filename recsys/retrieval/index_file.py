@@ -269,19 +269,22 @@ class IndexFile:
         found: NDArray[np.int64] = rows_QK
         return found
 
-    def shortlist(self, query_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+    def shortlist(
+        self, query_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int, sure: int
+    ) -> NDArray[np.bool_]:
         """Which of some rows are worth scoring by their vectors, to find the k best.
 
         Args:
             query_D: the query.
             rows_R: in the order in which `search` or `scan` gave them.
             k: how many are wanted.
+            sure: how many of them must be the best.
 
         Returns:
             A mask, [R].
         """
         if self._is_signs:
-            return self._signs.shortlist(self._turned(query_D[None])[0], rows_R, k)
+            return self._signs.shortlist(self._turned(query_D[None])[0], rows_R, k, sure)
         return np.arange(len(rows_R)) < COPIES.n_viewed(k)
 
     def _turned(self, queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:

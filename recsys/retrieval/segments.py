@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import best_places, row_by_row
-from recsys.retrieval.index_file import IndexFile
+from recsys.retrieval.index_file import COPIES, IndexFile
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.row_file import RowFile
 
@@ -80,6 +80,7 @@ class SegmentSearcher:
         exclude: Sequence[Collection[int]] | None = None,
         allowed_I: NDArray[np.bool_] | None = None,
         viewed: int = 0,
+        sure: int = 0,
     ) -> Found:
         """Find the k best items for every query; of equal scores the smaller item id wins.
 
@@ -89,6 +90,8 @@ class SegmentSearcher:
             exclude: for each query, items (positions in `Latest.item_ids`) that must not be found.
             allowed_I: mask of items that may be found; None: all.
             viewed: rows of a graph to keep in view; 0: `search_width`, or as many as its file says where that is more.
+            sure: places that must hold the best items as surely as any; those after them may hold somewhat worse ones,
+                which costs less; 0: all k.
 
         Returns:
             Lists of k places, padded where there are fewer items.
@@ -100,7 +103,7 @@ class SegmentSearcher:
         self._check(queries, k, exclude, allowed_I)
         excluded = [np.fromiter(one, np.int64, len(one)) for one in exclude or [()] * len(queries)]
         parts = [
-            self.best_of_segment(position, queries, k, excluded, allowed_I, viewed)
+            self.best_of_segment(position, queries, k, excluded, allowed_I, viewed, sure)
             for position in self.live_segments
         ]
         rows_QK = np.full((len(queries), k), PAD, np.int64)
@@ -168,6 +171,7 @@ class SegmentSearcher:
         excluded: Sequence[NDArray[np.int64]],
         allowed_I: NDArray[np.bool_] | None = None,
         viewed: int = 0,
+        sure: int = 0,
     ) -> list[NDArray[np.int64]]:
         """For each query, at least the k best live items of one segment, as positions in `Latest.item_ids`.
 
@@ -180,6 +184,7 @@ class SegmentSearcher:
             excluded: for each query, items that must not be found.
             allowed_I: mask of items that may be found; None: all.
             viewed: as in `search`.
+            sure: likewise.
 
         Returns:
             Items of each query, unordered; fewer where the segment has no more.
@@ -196,7 +201,9 @@ class SegmentSearcher:
         index = self._indexes[position]
         viewed = viewed or max(index.search_width, self.search_width)
         # A margin is in it, since allowed rows may be unevenly distributed.
-        reach = max(index.coarseness.n_viewed(k, width - k, share), index.coarseness.n_needed(viewed, k))
+        sure = min(sure or k, k)
+        needed = max(index.coarseness.n_viewed(sure, width - k, share), COPIES.n_viewed(k, width - k, share))
+        reach = max(needed, index.coarseness.n_needed(viewed, sure))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
@@ -206,12 +213,15 @@ class SegmentSearcher:
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
-            wide = index.coarseness.listed * max(index.coarseness.n_viewed(k, width - k), viewed)
-            rows_QR = index.scan(queries[short], width, wide, self._allowed_rows(position, is_allowed_L))
+            wide = index.coarseness.listed * max(
+                index.coarseness.n_viewed(sure, width - k), COPIES.n_viewed(k, width - k), viewed
+            )
+            surely = sure + width - k
+            rows_QR = index.scan(queries[short], surely, wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
                 best[q] = _without(self.live_items(position, rows_R), excluded[q])
         return [
-            items[index.shortlist(query, self.latest.row_of_item[items], k)]
+            items[index.shortlist(query, self.latest.row_of_item[items], k, sure)]
             for query, items in zip(queries, best, strict=True)
         ]
 

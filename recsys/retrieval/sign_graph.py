@@ -76,7 +76,7 @@ class SignGraph:
         return rows_QK
 
     def shortlist(
-        self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int
+        self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int, sure: int
     ) -> NDArray[np.bool_]:
         """Compare some rows with a query's own numbers.
 
@@ -84,18 +84,19 @@ class SignGraph:
             turned_D: the query, rotated.
             rows_R: rows.
             k: how many are wanted.
+            sure: how many of them must be the best; the others are the best by their signs.
 
         Returns:
-            Which of them may be among the k best, as far as their signs can tell: [R].
+            Which of them may be among the best, as far as their signs can tell: [R].
         """
         if len(rows_R) <= k:
             return np.ones(len(rows_R), np.bool_)
         root = np.sqrt(len(turned_D))
         about_R = agreeing(turned_D, self._signs_NB[rows_R]) * (np.sqrt(np.pi / 2) / root)
         doubt = DOUBT * DEVIATION / root * float(np.linalg.norm(turned_D))
-        may_be_R: NDArray[np.bool_] = (
-            about_R >= np.partition(about_R, len(rows_R) - k)[len(rows_R) - k] - doubt
-        )
+        kth, last = len(rows_R) - k, len(rows_R) - sure
+        parted_R = np.partition(about_R, (kth, last))
+        may_be_R: NDArray[np.bool_] = about_R >= min(parted_R[kth], parted_R[last] - doubt)
         return may_be_R
 
     def _differing(self, signs_B: NDArray[np.uint8], rows_R: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -97,7 +97,7 @@ class TextSearch:
         self, query_D: NDArray[np.floating], k: int, exclude: set[int], allowed_I: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Items that are near to a query, ascending, and their cosines."""
-        found = self._profiles.searcher.search(query_D[None], n_candidates(k), [exclude], allowed_I)
+        found = self._profiles.searcher.search(query_D[None], n_candidates(k), [exclude], allowed_I, sure=k)
         rows, cosines = found.rows_QK[0], found.scores_QK[0]
         order = np.argsort(rows)[np.count_nonzero(rows == PAD) :]
         return rows[order], cosines[order]

@@ -55,17 +55,20 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     equal_signs = (rotated(vectors - centre_of(vectors))[listed] > 0) == (rotated(vectors[:1]) > 0)
     assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
     truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
-    left = [rows[index.shortlist(vectors[q], rows, 10)] for q, rows in enumerate(found)]
+    left = [rows[index.shortlist(vectors[q], rows, 10, 10)] for q, rows in enumerate(found)]
     assert np.mean([np.isin(best, one).mean() for best, one in zip(truth, left, strict=True)]) > 0.98
     assert max(map(len, left)) < 200 and np.mean([len(one) for one in left]) < 100
+    longer = [rows[index.shortlist(vectors[q], rows, 100, 10)] for q, rows in enumerate(found)]
+    assert all(len(more) >= 100 and np.isin(one, more).all() for one, more in zip(left, longer, strict=True))
+    assert np.mean([len(one) for one in longer]) < 110  # all 100 as surely best would be many more
 
 
 def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> None:
     vectors = like_texts(np.random.default_rng(3), 200, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index = IndexFile(tmp_path / "index.faiss", *vectors.shape)
-    assert index.shortlist(vectors[0], np.arange(5), 5).all()
-    assert len(index.shortlist(vectors[0], np.arange(0), 5)) == 0
+    assert index.shortlist(vectors[0], np.arange(5), 5, 5).all()
+    assert len(index.shortlist(vectors[0], np.arange(0), 5, 5)) == 0
 
 
 def test_where_fewer_are_allowed_than_wanted_the_list_is_padded(tmp_path: Path) -> None:
