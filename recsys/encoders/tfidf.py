@@ -56,7 +56,8 @@ class TfidfEncoder:
     apart. A text of one field has the same vector either way."""
     usual_terms: tuple[float, ...] = ()
     """How many different terms the first, second ... field of a text usually has at most. One with more counts less by
-    as many times. Fields beyond these always count in full."""
+    as many times. Fields beyond these always count in full. Texts leave empty fields out, so a later field may take the
+    place of one."""
 
     @property
     def dim(self) -> int:

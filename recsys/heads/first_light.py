@@ -33,6 +33,7 @@ from recsys.encoders.tfidf import USUAL, TfidfEncoder, fit_tfidf
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.text import FIELD_END
+from recsys.heads.head_file import tells_fields_apart
 from recsys.heads.kernel_head import Kernel, KernelHead
 from recsys.heads.packing import pack_head
 from recsys.heads.reference import REFERENCE, HeadReference
@@ -65,8 +66,8 @@ class FirstLight(BaseModel):
     landmarks: str
     """SHA-256 (hex) over the hashes of their texts."""
     usual: float | None = None
-    """Share of the fields at a place that count in full, see `recsys.encoders.tfidf`; None: all do, as in the first
-    records, or texts have one field."""
+    """Share of the fields at a place that count in full, see `recsys.encoders.tfidf`; None: fields are not told apart,
+    or all count in full, as in the first heads that told them apart."""
 
     @field_validator("params", mode="before")
     @classmethod
@@ -160,15 +161,15 @@ def pack_first_light(
     if landmarks.n_texts < params.min_items:
         return None
     analyzer = analyzer_for(landmarks.texts)
-    wanted = FirstLight(
+    record = FirstLight(
         version=FIRST_LIGHT_VERSION if analyzer == Analyzer() else BY_LANGUAGE,
         base=base.hash,
         params=params,
         n_landmarks=len(landmarks.texts),
         landmarks=landmarks.digest,
-        usual=USUAL if _has_fields(landmarks.texts, params) else None,
     )
-    if found := _find(wanted, cache / "heads"):
+    by_field = record.model_copy(update={"usual": USUAL})
+    if found := _find(by_field, cache / "heads") or _find(record, cache / "heads"):
         return found
     try:
         lexical = fit_words(landmarks.texts, params, analyzer)
@@ -176,17 +177,13 @@ def pack_first_light(
         return None
     vectors_ML = open_encoder(base, cache / "encoders", batch_tokens).encode(landmarks.texts)
     head = learn_from_texts(landmarks.texts, vectors_ML, lexical, params, landmarks.n_texts)
-    return pack_head(base, head, cache / "heads", beside=(wanted,))
+    beside = by_field if lexical.longest_field is not None else record
+    return pack_head(base, head, cache / "heads", beside=(beside,))
 
 
 def are_long(words_NV: csr_array | csr_matrix, params: FirstLightParams) -> bool:
     """Whether texts count as long, by their terms."""
     return bool(np.median(np.diff(words_NV.indptr)) >= params.long_from_terms)
-
-
-def _has_fields(texts: Sequence[str], params: FirstLightParams) -> bool:
-    """Whether fields may be told apart."""
-    return params.field_terms > 0 and any(FIELD_END in text for text in texts)
 
 
 def fit_words(
@@ -206,7 +203,8 @@ def fit_words(
         EncoderError: there is no term in any text.
     """
     bag = fit_tfidf(texts, analyzer)
-    if not (_has_fields(texts, params) and are_long(bag.encode(texts), params)):
+    has_fields = params.field_terms > 0 and any(FIELD_END in text for text in texts)
+    if not (has_fields and are_long(bag.encode(texts), params)):
         return bag
     return fit_tfidf(texts, bag.analyzer, params.field_terms)
 
@@ -279,11 +277,16 @@ def learn_over_vectors(
 
 
 def _find(wanted: FirstLight, heads: Path) -> HeadReference | None:
-    """A complete packed head with exactly this record."""
+    """A complete packed head with exactly this record.
+
+    A head without `usual` that tells fields apart would be another one today.
+    """
     for path in sorted(heads.glob(f"*/{FIRST_LIGHT}")):
         if FirstLight.load(path.parent) != wanted:
             continue
         try:
+            if wanted.usual is None and tells_fields_apart(path.parent):
+                continue
             reference = HeadReference.load(path.parent / REFERENCE)
             verify_files(path.parent, reference.files)
         except (ArtifactMissing, EncoderError):

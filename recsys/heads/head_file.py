@@ -1,15 +1,15 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 7 tells fields apart, 6 has stop words other than
-the English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read
-like version 2.
+A head is written in the oldest version that can express it: version 8 says how many terms fields usually have, 7 tells
+fields apart, 6 has stop words other than the English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate
+words or a constant. Version 1 is read like version 2.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from recsys.heads.view_kernels import NamesKernel, VectorsKernel, ViewKernel
 from recsys.storage.arrays import npz_bytes, read_arrays, shared
 from recsys.storage.atomic import write_whole
 
+Read = TypeVar("Read")
 HEAD_VERSION = 8
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
@@ -157,11 +158,25 @@ def names_in_views(folder: Path) -> frozenset[str]:
     return frozenset(name for one in _views(folder).values() for name in one.get("names", []))
 
 
+def tells_fields_apart(folder: Path) -> bool:
+    """Whether a packed head counts words by field, by its head.json; EncoderError where that is damaged."""
+    return _read_of(folder, lambda plain: plain.get("longest_field") is not None)
+
+
 def _views(folder: Path) -> dict[str, Mapping[str, Any]]:
     """What head.json says of each view, by name; its weight is a number."""
+    return _read_of(
+        folder,
+        lambda plain: {
+            str(one["name"]): {**one, "weight": float(one["weight"])} for one in plain.get("views", [])
+        },
+    )
+
+
+def _read_of(folder: Path, what: Callable[[dict[str, Any]], Read]) -> Read:
+    """What head.json says of something."""
     try:
-        plain: dict[str, Any] = json.loads((folder / TERMS).read_text(encoding="utf-8"))
-        return {str(one["name"]): {**one, "weight": float(one["weight"])} for one in plain.get("views", [])}
+        return what(json.loads((folder / TERMS).read_text(encoding="utf-8")))
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EncoderError(
             f"{folder / TERMS} cannot be read: {error}",
@@ -215,7 +230,7 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
     if longest is not None and not 0 < float(longest) < np.inf:
         raise ValueError(f"{TERMS} has a longest_field of {longest}")
     usual = tuple(map(float, plain.get("usual_terms", ())))
-    if not all(1 <= one < np.inf for one in usual):
+    if not all(1 <= one < np.inf for one in usual) or (usual and longest is None):
         raise ValueError(f"{TERMS} has usual_terms of {list(usual)}")
     lexical = TfidfEncoder(terms, idf_V, analyzer, None if longest is None else float(longest), usual)
     kernel = Kernel(lexical, float(plain["lexical_share"]), float(plain["gamma"]))

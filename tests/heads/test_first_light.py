@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from recsys.heads.first_light import (
 )
 from recsys.heads.headed import load_head
 from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
+from recsys.heads.packing import pack_head
 from recsys.profiles.gram import gram_of
 from recsys.profiles.ridge import Ridge
 from recsys.storage.packed import verify_files
@@ -169,6 +171,30 @@ def test_fields_are_told_apart_where_texts_are_long_and_have_several():
         (lines, changed(long_from_terms=5)),
     ):
         assert fit_words(texts, params).longest_field is None
+
+
+@pytest.mark.parametrize(("long_from", "version"), [(2, 8), (40, 4)])
+def test_a_head_from_before_usual_stays_where_texts_are_one_bag_and_not_where_fields_are_told_apart(
+    tiny_reference, tiny_encoder, tmp_path, encoders, long_from, version
+):
+    shutil.copytree(encoders / tiny_reference.hash, tmp_path / "encoders" / tiny_reference.hash)
+    texts = [text.replace(" ", "\n", 1) for text in TEXTS]
+    params = changed(field_terms=6.0, long_from_terms=long_from)
+    landmarks = choose_landmarks(texts, params.max_landmarks)
+    lexical = replace(fit_words(landmarks.texts, params), usual_terms=())
+    head = learn_from_texts(landmarks.texts, tiny_encoder.encode(landmarks.texts), lexical, params)
+    record = FirstLight(
+        base=tiny_reference.hash, params=params, n_landmarks=len(TEXTS), landmarks=landmarks.digest
+    )
+    before = pack_head(tiny_reference, head, tmp_path / "heads", beside=(record,))
+    now = pack(tiny_reference, tmp_path, texts, params)
+    found = tmp_path / "heads" / now.hash
+    assert (now == before) == (version < 8) == (FirstLight.load(found).usual is None)
+    assert json.loads((found / "head.json").read_text("utf-8"))["version"] == version
+    assert pack(tiny_reference, tmp_path, texts, params) == now
+    if now == before:
+        shutil.rmtree(found)
+        assert pack(tiny_reference, tmp_path, texts, params) == before  # learned today
 
 
 def test_a_record_from_before_wide_up_to_is_read_and_without_it_the_same_bytes_are_written(tmp_path):

@@ -124,8 +124,9 @@ def test_a_head_carries_how_many_terms_fields_usually_have(vectors, tmp_path):
     again, plain = read_head(tmp_path), json.loads((tmp_path / "head.json").read_text("utf-8"))
     assert (plain["version"], again.kernel.lexical.usual_terms) == (8, (1.0, 2.5))
     np.testing.assert_array_equal(again.profiles(texts, vectors[:6]), head.profiles(texts, vectors[:6]))
-    for wrong in ([0], [1, "many"], 3, [float("inf")]):
-        (tmp_path / "head.json").write_text(json.dumps(plain | {"usual_terms": wrong}), "utf-8")
+    wrong = [{"usual_terms": one} for one in ([0], [1, "many"], 3, [float("inf")])]
+    for change in (*wrong, {"longest_field": None}):
+        (tmp_path / "head.json").write_text(json.dumps(plain | change), "utf-8")
         with pytest.raises(EncoderError, match="no readable head"):
             read_head(tmp_path)
 
