@@ -156,7 +156,7 @@ def _publish(profiles: Profiles, world: World, folder: Path, settings: Settings,
     names = ("rows.parquet", "vectors.npy", "details.arrow", "terms.arrow", "index.faiss")
     rows, vectors, details, terms, index = (hasher.hashed(folder / name) for name in names)
     (segment,) = profiles.manifest.segments
-    kind = index_kind(world.size, profiles.manifest.model.dim, settings.index)
+    kind = index_kind(np.load(folder / "vectors.npy", mmap_mode="r"), settings.index)
     wider = segment.model_copy(
         update={
             "name": f"{segment.parts[0]}-{hashlib.sha256(vectors.sha256.encode()).hexdigest()[:16]}",

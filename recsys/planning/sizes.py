@@ -3,7 +3,7 @@
 Tables (Parquet, Arrow) depend on the texts. Their bytes are measured, see `costs.py`.
 """
 
-from recsys.retrieval.params import FOUR_BITS_FROM, SIGNS_FROM
+from recsys.retrieval.params import FOUR_BITS_FROM
 
 HEADER = 128
 """Bytes of the header of a .npy file."""
@@ -50,7 +50,8 @@ def gram_bytes(width: int) -> int:
 def index_bytes(n: int, width: int, links: int) -> float:
     """Expected bytes of an index file over n profiles, without its head of less than a kilobyte.
 
-    Each profile has 1 bit per number (4 or 8 where it is narrow), `links` neighbours, its level and where these begin.
+    Each profile has 4 bits per number (8 where it is narrow; only the vectors tell where 1 will do, see
+    `recsys/retrieval/index_file.py`), `links` neighbours, its level and where these begin.
     One in links / 2 also stands on the next level, with links / 2 neighbours there, and so on.
 
     Args:
@@ -63,6 +64,6 @@ def index_bytes(n: int, width: int, links: int) -> float:
     """
     above = links // 2
     upper = INT32 * above / (above - 1)
-    bits = 1 if width >= SIGNS_FROM else 4 if width >= FOUR_BITS_FROM else 8
+    bits = 4 if width >= FOUR_BITS_FROM else 8
     copy = (width * bits + 7) // 8
     return n * (copy + INT32 * links + upper + INT32 + INT64)

@@ -11,7 +11,6 @@ from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.index_file import set_search_width
 from recsys.retrieval.params import RECALL_AT, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
-from recsys.retrieval.signs import centre_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list.
 WIDENINGS = (2, 4)
@@ -43,9 +42,7 @@ def widen(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> 
 def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
     """Recall@10 of an index file against exact search, with a sample of the segment's vectors as queries.
 
-    A query is a vector without what all of the segment have in common, as lists of similar items ask too: the number
-    that brings profiles with words to unit length is 0 in queries. A query's own row is left out of its list. A found
-    item that is as near as the true tenth one counts.
+    A query's own row is left out of its list. A found item that is as near as the true tenth one counts.
 
     Args:
         vectors_ND: the segment's live vectors.
@@ -70,7 +67,7 @@ class _Sample:
         self._everything = Latest(
             ItemIds(map(str, range(n))), np.zeros(n, np.int32), np.arange(n, dtype=np.int64)
         )
-        self._queries_QD = np.asarray(vectors_ND[rows]) - centre_of(vectors_ND)
+        self._queries_QD = np.asarray(vectors_ND[rows])
         self._itself = [{int(row)} for row in rows]
         self._k = min(RECALL_AT, n - 1)
         self._least_Q1 = self._scores_QK(None)[:, -1:] if self._k else np.empty((0, 1))

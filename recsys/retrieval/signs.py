@@ -1,13 +1,9 @@
 """One bit per number of a rotated vector: its sign. Vectors are then compared 32 times as cheaply as in float32.
 
-What all vectors have in common is taken away first (`centre_of`): it orders nothing, and would decide most signs. In
-profiles with words the first number, about .7 in all of them, only brings them to unit length. Queries have none of it:
-users and texts are 0 there.
-
-After the rotation (`rotation.py`) all numbers are about as large, so their signs hold most of what orders vectors: the
-more signs two vectors share, the smaller the angle between them. The more numbers there are, the less the errors of
-each count. Signs alone find candidates. Against the query's own numbers they order them better, and the vectors
-themselves, which are read for the best of these, decide.
+After the rotation (`rotation.py`) all numbers of a unit vector are about as large, so their signs hold most of what
+orders vectors: the more signs two vectors share, the smaller the angle between them. The more numbers there are, the
+less the errors of each count. Signs alone find candidates. Against the query's own numbers they order them better, and
+the vectors themselves, which are read for the best of these, decide.
 
 Source: Charikar 2002, STOC, for signs; Gao and Long 2024, RaBitQ (SIGMOD), for comparing them with a whole query.
 """
@@ -20,8 +16,6 @@ from numpy.typing import NDArray
 # Shape suffixes: N vectors, D dimension, B bytes of their signs, R some rows.
 BITS = 8
 """Signs in a byte."""
-ROWS_AT_ONCE = 65_536
-"""Vectors that are summed together; bounds memory."""
 LARGEST = 127
 """A query's numbers are rounded to whole ones from -127 to 127."""
 
@@ -31,26 +25,11 @@ def n_bytes(dim: int) -> int:
     return -(-dim // BITS)
 
 
-def centre_of(vectors_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of vectors.
-
-    Args:
-        vectors_ND: rows, at least one; may be memory-mapped.
-
-    Returns:
-        centre_D, the same whatever the number of threads.
-    """
-    blocks = range(0, len(vectors_ND), ROWS_AT_ONCE)
-    sums_D = sum(vectors_ND[start : start + ROWS_AT_ONCE].sum(axis=0, dtype=np.float64) for start in blocks)
-    centre_D: NDArray[np.float32] = (np.asarray(sums_D) / len(vectors_ND)).astype(np.float32)
-    return centre_D
-
-
 def signs_of(turned_ND: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Signs of rotated vectors.
 
     Args:
-        turned_ND: rows made by `rotated`; those of a segment without its centre.
+        turned_ND: rows made by `rotated`.
 
     Returns:
         signs_NB: a bit is 1 above 0; bits beyond D are 0.

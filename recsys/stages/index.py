@@ -40,7 +40,7 @@ def _entry(
     from recsys.retrieval.measuring import index_recall, widen
 
     vectors = segment.vectors()
-    kind = index_kind(len(vectors), vectors.shape[1], params)
+    kind = index_kind(vectors, params)
     entry: dict[str, object] = {
         "segment": segment.name,
         "kind": kind,

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import ReleaseError
-from recsys.retrieval.index_file import WIDEST_SEARCH, IndexFile, build_index, index_kind
+from recsys.retrieval.index_file import (
+    WIDEST_SEARCH,
+    IndexFile,
+    build_index,
+    common_share,
+    index_kind,
+    load_faiss,
+)
 from recsys.retrieval.rotation import rotated
 from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file
 from tests.retrieval.test_segments import KINDS, PARAMS, WIDE, unit
@@ -185,11 +192,23 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
 
 def test_a_segment_without_vectors_has_no_graph():
     params = PARAMS.model_copy(update={"exact_below": 0})
-    assert [index_kind(n, 16, params) for n in (0, 1)] == ["exact", "compact"]
+    vectors = unit(np.random.default_rng(1), 1, 16)
+    assert [index_kind(vectors[:n], params) for n in (0, 1)] == ["exact", "compact"]
 
 
 def test_wide_vectors_are_searched_by_their_signs():
-    assert [index_kind(N, dim, PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
+    rng = np.random.default_rng(1)
+    assert [index_kind(unit(rng, N, dim), PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
+
+
+def test_wide_vectors_that_have_much_in_common_are_not_searched_by_their_signs(tmp_path):
+    filled = unit(np.random.default_rng(1), N, WIDE)
+    filled[:, 0] = 1  # as what brings profiles with words to unit length
+    filled /= np.linalg.norm(filled, axis=1, keepdims=True)
+    assert common_share(filled) == pytest.approx(0.5, abs=0.01)
+    assert index_kind(filled, PARAMS) == "compact"
+    build_index(filled, PARAMS, tmp_path / "index.faiss")
+    assert isinstance(unpacked((tmp_path / "index.faiss").read_bytes()), load_faiss().IndexHNSWSQ)
 
 
 def of_width(content, width):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from recsys.retrieval import sign_graph
 from recsys.retrieval.index_file import IndexFile, build_index
 from recsys.retrieval.rotation import rotated
-from recsys.retrieval.signs import agreeing, centre_of, differing, n_bytes, signs_of
+from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
 from tests.retrieval.test_segments import PARAMS, WIDE, like_texts
 
 
@@ -52,7 +52,7 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     monkeypatch.setattr(sign_graph, "ROWS_AT_ONCE", 100)
     assert (index.scan(vectors[:40], 10, 200, allowed) == found).all()
     listed = found[0][found[0] >= 0]
-    equal_signs = (rotated(vectors - centre_of(vectors))[listed] > 0) == (rotated(vectors[:1]) > 0)
+    equal_signs = (rotated(vectors)[listed] > 0) == (rotated(vectors[:1]) > 0)
     assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
     truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
     left = [rows[index.shortlist(vectors[q], rows, 10, 10)] for q, rows in enumerate(found)]
@@ -79,18 +79,3 @@ def test_where_fewer_are_allowed_than_wanted_the_list_is_padded(tmp_path: Path) 
     allowed[[7, 9]] = True
     found = index.scan(vectors[7:8], 1, 3, allowed)
     assert found.tolist() == [[7, 9, -1]]
-
-
-def test_what_all_vectors_have_in_common_decides_no_sign(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    words = like_texts(rng, 3000, WIDE)
-    words[:, 0] = 0
-    filled = words.copy()
-    filled[:, 0] = 2 + 0.05 * rng.random(3000)  # as what brings profiles with words to unit length
-    filled /= np.linalg.norm(filled, axis=1, keepdims=True)
-    assert centre_of(filled) == pytest.approx(filled.mean(axis=0, dtype=np.float64), abs=1e-6)
-    build_index(filled, PARAMS, tmp_path / "index.faiss")
-    index, everything = IndexFile(tmp_path / "index.faiss", *filled.shape), np.ones(3000, np.bool_)
-    truth = np.argsort(-(words[:40] @ filled.T), axis=1)[:, :10]
-    found = index.scan(words[:40], 1, 30, everything)[:, :30]
-    assert np.mean([np.isin(best, rows).mean() for best, rows in zip(truth, found, strict=True)]) > 0.98
