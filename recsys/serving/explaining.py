@@ -118,22 +118,30 @@ class Explainer:
 
     def _left_out(self, text: str, weights_D: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         """Each word, and how much lower the inner product is without it in any field; largest first."""
-        fields = [[(_bare(word), word) for word in field.split()] for field in text.split(FIELD_END)]
-        distinct = list(dict.fromkeys(bare for field in fields for bare, _ in field if bare))
-        if len(distinct) < 2:
+        left_out = without_each_word(text)
+        if len(left_out) < 2:
             return ()
-        texts = [
-            FIELD_END.join(
-                " ".join(word for bare, word in field if bare != left)
-                for field in fields
-                if any(bare != left for bare, _ in field)
-            )
-            for left in (None, *distinct)
-        ]
-        vectors_WD = self._texts.encoder.encode(texts)
+        vectors_WD = self._texts.encoder.encode([text, *left_out.values()])
         dots_W = (vectors_WD @ weights_D) * self._ranked.growth
-        found = zip(distinct, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
+        found = zip(left_out, (dots_W[0] - dots_W[1:]).tolist(), strict=True)
         return tuple(sorted(found, key=lambda one: -one[1]))
+
+
+def without_each_word(text: str) -> dict[str, str]:
+    """The text without one word, for each of its words.
+
+    Args:
+        text: a line for each field.
+
+    Returns:
+        Word, without the punctuation around it -> the text without it in any field. A field that is empty then keeps
+        its line: the place of a field says how much a long one counts.
+    """
+    fields = [[(_bare(word), word) for word in field.split()] for field in text.split(FIELD_END)]
+    return {
+        left: FIELD_END.join(" ".join(word for bare, word in field if bare != left) for field in fields)
+        for left in dict.fromkeys(bare for field in fields for bare, _ in field if bare)
+    }
 
 
 def _bare(word: str) -> str:

@@ -15,6 +15,7 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import diversified
+from recsys.serving.explaining import without_each_word
 from recsys.serving.recommender import Recommender
 from recsys.storage.protocol import Storage
 from tests.publishing.film_workspace import FILMS, NOON, UP, FilmWorkspace
@@ -214,6 +215,15 @@ def test_the_service_reads_an_item_by_its_fields_as_the_catalogue_is_read(
     with pytest.raises(RequestError, match="empty text"):
         recommender.new_item(" \n ", ListRequest())
     assert not read
+
+
+def test_a_text_without_a_word_keeps_the_places_of_its_fields() -> None:
+    """Or a plot would be compared with titles, and count less, where a title of one word is left out."""
+    assert without_each_word("Jaws.\nA shark – (Jaws)") == {
+        "Jaws": "\nA shark –",
+        "A": "Jaws.\nshark – (Jaws)",
+        "shark": "Jaws.\nA – (Jaws)",
+    }
 
 
 def test_a_new_item_has_neighbours_and_an_audience_before_it_is_in_the_catalogue(
