@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.catalogue import near_duplicates as module
 from recsys.catalogue.near_duplicates import NearDuplicate, n_near_duplicates, near_duplicates
 
 STORY = "a ring is found by a small man who walks far to throw it into a burning mountain"
@@ -50,6 +51,15 @@ def test_scripts_without_spaces_are_compared_by_character():
 def test_a_thousand_copies_of_one_text_stay_quick_and_count_as_one():
     assert len(near_duplicates([STORY] * 3000, [STORY] * 3000, 0.9)) == 3000
     assert n_near_duplicates([STORY] * 3000 + [f"{STORY} again"], 0.9) == 2
+
+
+def test_small_blocks_find_what_one_block_finds(monkeypatch):
+    texts = [f"{STORY} {'by night ' * (n % 3)}{n % 5}" for n in range(12)]
+    whole = near_duplicates(texts[:6], texts[6:], 0.6), n_near_duplicates(texts, 0.6)
+    assert whole[0] and whole[1] > 2
+    monkeypatch.setattr(module, "SETS_AT_ONCE", 5)
+    monkeypatch.setattr(module, "PAIRS_AT_ONCE", 4)
+    assert (near_duplicates(texts[:6], texts[6:], 0.6), n_near_duplicates(texts, 0.6)) == whole
 
 
 @pytest.mark.whole
