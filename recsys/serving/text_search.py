@@ -67,12 +67,12 @@ class TextSearch:
         allowed_I, strangers = self._lists.allowed(wanted)
         known = self._users.known(taste)
         exclude = {*known.likes, *known.dislikes} if wanted.exclude_seen else set()
-        near = self._near(query_D, wanted.k, exclude, allowed_I)
+        width = wanted.k * POOL if wanted.diversity else wanted.k
+        near = self._near(query_D, wanted.k, width, exclude, allowed_I)
         rows_C, words_C = self._with_words(text, near[0], wanted.k, exclude, allowed_I)
         user_D = self._users.of(known.basis_HD) if known.n_known else None
         cosine_C, user_C = self._products(rows_C, query_D, near, user_D)
         scores_C = fused(words_C, cosine_C, user_C, self._weights)
-        width = wanted.k * POOL if wanted.diversity else wanted.k
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
         chosen = self._with_probabilities(self._lists.chosen(pairs, wanted), rows_C, scores_C)
@@ -94,10 +94,17 @@ class TextSearch:
         )
 
     def _near(
-        self, query_D: NDArray[np.floating], k: int, exclude: set[int], allowed_I: NDArray[np.bool_] | None
+        self,
+        query_D: NDArray[np.floating],
+        k: int,
+        width: int,
+        exclude: set[int],
+        allowed_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Items that are near to a query, ascending, and their cosines."""
-        found = self._profiles.searcher.search(query_D[None], n_candidates(k), [exclude], allowed_I, sure=k)
+        """Candidates that are near to a query, ascending, and their cosines; of `width` places they are the nearest."""
+        found = self._profiles.searcher.search(
+            query_D[None], n_candidates(k), [exclude], allowed_I, sure=width
+        )
         rows, cosines = found.rows_QK[0], found.scores_QK[0]
         order = np.argsort(rows)[np.count_nonzero(rows == PAD) :]
         return rows[order], cosines[order]

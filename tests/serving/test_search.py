@@ -1,10 +1,14 @@
 """Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from recsys.models.reference import ModelReference, SearchPart
+from recsys.retrieval.segments import Found
 from recsys.serving.answers import ListRequest, Taste
+from recsys.serving.diversity import POOL
 from recsys.storage.protocol import Storage
 from tests.publishing.film_workspace import FilmWorkspace
 from tests.serving.test_recommender import of_release
@@ -46,7 +50,7 @@ def test_conditions_candidates_and_the_history_hold_in_search_too(
 
 
 def test_a_diverse_search_turns_from_what_it_has_already(
-    encoded_workspace: FilmWorkspace, folder: Storage
+    encoded_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded_workspace.items(
         {f"copy {n}": "A crew in deep space meets a deadly creature" for n in range(3)}, day=1
@@ -56,6 +60,18 @@ def test_a_diverse_search_turns_from_what_it_has_already(
     diverse = found(recommender.search(query, ListRequest(k=3, diversity=0.5)))
     assert {one.split()[0] for one in plain} <= {"copy", "alien"} and diverse[0] == plain[0]
     assert not {one.split()[0] for one in diverse[1:]} & {"copy", "alien"}
+    # All of the pool that it chooses from must be as surely the nearest as a plain list.
+    searcher, sure = recommender.profiles.searcher, []
+    search = searcher.search
+
+    def spied(*args: Any, **more: Any) -> Found:  # noqa: ANN401  as `search` takes them
+        sure.append(more["sure"])
+        return search(*args, **more)
+
+    monkeypatch.setattr(searcher, "search", spied)
+    for diversity in (0.0, 0.5):
+        recommender.search(query, ListRequest(k=3, diversity=diversity))
+    assert sure == [3, 3 * POOL]
 
 
 def test_an_old_text_is_not_found_after_an_edit(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
