@@ -233,7 +233,7 @@ class RankedSearcher:
 
     @cached_property
     def _groups(self) -> list["_Group"]:
-        """Groups that hold an item. Those behind the index come first: they tell of which others none is read."""
+        """Groups that hold an item, those behind the index first: nothing is read of others that score less."""
         found = [self._group(mask_I, factor) for mask_I, factor in self._items.groups.by_dot if mask_I.any()]
         return sorted(found, key=lambda group: group.coarse is not None)
 

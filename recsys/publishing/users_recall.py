@@ -64,9 +64,9 @@ def users_recall(
     Args:
         profiles: of the new release.
         params: `search_width`, `least_recall`, `recall_queries` and `seed`.
-        minimum: where recall is below it or `least_recall`, searches of graphs keep more rows in view, up to
-            WIDENINGS[-1] times as many. They keep fewer than their files say, which is enough for items, where fewer
-            reach both.
+        minimum: of recall. Where users find less than it or `least_recall`, searches of graphs keep more rows in view,
+            up to WIDENINGS[-1] times `search_width`. Where fewer than the files say reach both, they keep fewer: the
+            files say what items need.
         kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
         by_user: reads the histories of single users.
 

@@ -1,9 +1,10 @@
 """Index files of faiss: build and open them. No other module imports faiss.
 
 A file holds a graph over a segment's vectors (`graph.py`), and for each of them what a walk along it compares: one bit
-per number of the rotated vector where they are wide (`signs.py`), else a copy in 4 bits per number, or in 8. So a file
-has a tenth of the vectors' own size. Releases from before hold a graph over copies in 4 bits of wide vectors too, or in
-8 bits that are not rotated, or HNSW or IVF over plain float32 vectors, which are all still opened.
+per number of the rotated vector where they are wide and have little in common (`signs.py`), else a copy in 4 bits per
+number, or in 8 where they are narrow. So a file has a tenth to a fifth of the vectors' own size, more where they are
+narrow. Releases from before hold a graph over copies in 4 bits of any wide vectors, or in 8 bits that are not rotated,
+or HNSW or IVF over plain float32 vectors, which are all still opened.
 
 A file may come from a store that others can write to. faiss (from 1.15) checks sizes and the neighbours of a graph when
 it reads; `index_checks.py` has the rest. faiss itself may have faults, so sign releases (`publishing/signing.py`) where

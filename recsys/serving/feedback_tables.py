@@ -138,9 +138,8 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 def _prepare_sqlite(connection: Any, path: Path) -> None:  # noqa: ANN401  sqlite3's connection
     connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
-    with FileLock(
-        f"{path}.opening"
-    ):  # where two turn a new file to WAL at once, SQLite refuses one without waiting
+    # Where two turn a new file to WAL at once, SQLite refuses one without waiting.
+    with FileLock(f"{path}.opening"):
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what is committed survives a power failure
     connection.execute("PRAGMA foreign_keys = ON")
