@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.index_file import (
+    COPIES,
+    SIGNS,
     WIDEST_SEARCH,
     IndexFile,
     build_index,
@@ -199,6 +201,12 @@ def test_a_segment_without_vectors_has_no_graph():
 def test_wide_vectors_are_searched_by_their_signs():
     rng = np.random.default_rng(1)
     assert [index_kind(unit(rng, N, dim), PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
+
+
+def test_longer_lists_keep_more_signs_in_view_up_to_the_widest_search():
+    assert [SIGNS.n_needed(400, k) for k in (1, 10, 11, 100)] == [400, 400, 410, 1300]
+    assert [SIGNS.n_needed(width, 100) for width in (WIDEST_SEARCH - 1, WIDEST_SEARCH)] == [WIDEST_SEARCH] * 2
+    assert COPIES.n_needed(400, 100) == 400
 
 
 def test_wide_vectors_that_have_much_in_common_are_not_searched_by_their_signs(tmp_path):
