@@ -80,7 +80,8 @@ def make_queries(profiles: Profiles) -> Queries:
     users_QD = (users_QD / np.linalg.norm(users_QD, axis=1, keepdims=True)).astype(np.float32)
     vectors_ID = all_vectors(profiles)
     items_QD = np.array(vectors_ID[np.sort(rng.choice(len(vectors_ID), N_QUERIES, replace=False))])
-    items_QD[:, : min(1, manifest.model.lexical_width)] = 0  # as `similar` asks: it only brings profiles to unit length
+    # As `similar` asks: this number only brings profiles to unit length.
+    items_QD[:, : min(1, manifest.model.lexical_width)] = 0
     items_QD /= np.linalg.norm(items_QD, axis=1, keepdims=True)
     return Queries(users_QD, items_QD, _last(users_QD, vectors_ID), _last(items_QD, vectors_ID))
 
