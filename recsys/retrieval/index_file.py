@@ -80,8 +80,8 @@ class Coarseness:
 MOST_IN_COMMON = 0.3
 """Where vectors have more in common than this share of their squared length, their signs tell them apart too little,
 since users' queries have nothing of it. It is half where profiles have words, whose first number brings them to unit
-length: of a million such titles 3,200 rows in view held .85 of users' ten best by signs, and 400 by 4 bits more than
-.97. Profiles without words had .1 to .2 in common, and signs found as much as 4 bits."""
+length: of a million such titles 3,200 rows in view held .85 of users' ten best by signs, and 1,600 by 4 bits .98.
+Profiles without words had .1 to .2 in common, and signs found as much as 4 bits."""
 COMMON_SAMPLE = 4096
 """Vectors that are read for it, evenly spaced."""
 VIEWED_MORE = 16
