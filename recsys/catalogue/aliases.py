@@ -88,7 +88,7 @@ def fetched(
     """
     landing.fetch(key, folder / "landed")
     file = LandedFile(folder / "landed", key, ending(key), params.max_columns, params.max_decoded_mb)
-    columns, surveyed = Columns(kind, params.missing_values), read(file)
+    columns, surveyed = Columns(kind, params.missing_values, params.column_names.get(kind, {})), read(file)
     columns.survey(surveyed.rows, surveyed.columns, key)
     return file, columns
 

@@ -124,7 +124,7 @@ def read_batch(
         BatchRefused: it is empty or too wide, or two columns have one meaning.
         UnreadableFile: it cannot be parsed at all.
     """
-    columns = columns or Columns(kind, params.missing_values)
+    columns = columns or Columns(kind, params.missing_values, params.column_names.get(kind, {}))
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     known = frozenset(columns.ours(name) for name in survey.columns)

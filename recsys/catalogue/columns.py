@@ -9,6 +9,7 @@ from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
 from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.likely_columns import as_our_own, likely_names
 from recsys.catalogue.readers.rows import RawRow
 from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
@@ -16,36 +17,6 @@ from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
 from recsys.errors import BatchRefused
 
 Form = IdForm | TimeForm | TagForm | NumberForm
-_LIKELY = {
-    "item_id": "id item itemid product productid movieid bookid articleid sku asin isbn gtin handle slug uid urlkey",
-    "user_id": "user userid customer customerid visitorid memberid clientid accountid uid reviewerid",
-    "title": "name productname itemname headline producttitle movietitle",
-    "description": "body bodyhtml text overview plot abstract summary content productdescription longdescription",
-    "tags": "genres genre categories category keywords labels",
-    "event": "eventtype eventname action actiontype interaction interactiontype type",
-    "value": "rating ratings stars score points grade overall",
-    "timestamp": "time ts date datetime unixtime unixreviewtime createdat eventtime eventtimestamp",
-    "head": "headid subject subjectid source sourceid from fromid entity entity1 itemid",
-    "relation": "relationid predicate relationtype edge edgetype property",
-    "tail": "tailid object objectid target targetid to toid value entity2",
-    "vector": "embedding embeddings vec values features",
-    "view": "modality kind type",
-}
-"""Ours -> what others call it, folded; the likeliest first."""
-
-
-def likely_names(columns: Iterable[str], wanted: str) -> list[str]:
-    """Columns of a file that may be the missing one.
-
-    Args:
-        columns: of the file.
-        wanted: the column that it should have.
-
-    Returns:
-        Their names, the likeliest first.
-    """
-    by_fold = {folded(name): name for name in sorted(columns, reverse=True)}
-    return [by_fold[likely] for likely in _LIKELY.get(wanted, "").split() if likely in by_fold]
 
 
 class Columns:
@@ -54,7 +25,7 @@ class Columns:
     Args:
         kind: of the table, see `KINDS`.
         missing: texts that mean a missing value.
-        also: further names of our columns, such as weight for value.
+        also: further names of our columns, such as weight for value; they count where the file lacks our own.
         shows_values: whether messages hold values, though never ids of users; None: as the kind says.
     """
 
@@ -66,10 +37,10 @@ class Columns:
         shows_values: bool | None = None,
     ) -> None:
         self.missing = frozenset(missing)
-        ours = KINDS[kind]
+        self._kind, ours = kind, KINDS[kind]
         self._shows_values = ours.shows_values if shows_values is None else shows_values
         self._ours = {folded(name): name for name in ours.columns}
-        self._ours |= {folded(theirs): meant for theirs, meant in also.items()}
+        self._also = {folded(theirs): meant for theirs, meant in also.items()}
         self._optional = [name for name in ours.columns if name not in ours.ids]
         self._ids = {name: IdForm(name) for name in ours.ids}
         self._times = {ours.time: TimeForm(ours.time)}
@@ -117,16 +88,18 @@ class Columns:
 
     def _name(self, columns: set[str], key: str) -> None:
         meant: dict[str, str] = {}
-        for name in sorted(columns):
-            ours = self._ours.get(folded(name))
-            if ours is None:
-                continue
-            if ours in meant:
-                raise BatchRefused(
-                    f"{key}: columns {meant[ours]!r} and {name!r} both mean {ours}",
-                    remedy=f"keep one of them, as {ours}, and rename the other",
-                )
-            meant[ours] = name
+        for names in (self._ours, self._also):
+            settled = set(meant)
+            for name in sorted(columns):
+                ours = names.get(folded(name))
+                if ours is None or ours in settled:
+                    continue
+                if ours in meant:
+                    raise BatchRefused(
+                        f"{key}: columns {meant[ours]!r} and {name!r} both mean {ours}",
+                        remedy=f"keep one of them, as {ours}, and rename the other",
+                    )
+                meant[ours] = name
         self._names = {name: ours for ours, name in meant.items() if name != ours}
 
     def ours(self, name: str) -> str:
@@ -153,7 +126,10 @@ class Columns:
         ours = {self.ours(name) for name in columns}
         lacking = [name for name in self._optional if name not in ours]
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
-        return [f"no column {name}: is it {theirs!r}? rename it to {name}" for name, theirs in likely]
+        return [
+            f"no column {name}: is it {theirs!r}? {as_our_own(self._kind, theirs, name)}"
+            for name, theirs in likely
+        ]
 
     @property
     def ids(self) -> tuple[str, ...]:

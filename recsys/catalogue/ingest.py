@@ -76,7 +76,11 @@ def ingest(
         found = survey(landing)
         forget_outdated(at.refused, found.landed)
         refused = standing(at.refused)
-        known = {(refusal.key, refusal.version) for refusal in refused if not refusal.is_retried}
+        known = {
+            (refusal.key, refusal.version)
+            for refusal in refused
+            if not refusal.is_retried and refusal.judged_with == params.digest
+        }
         if let_in:
             known.discard(_to_let_in(refused, let_in))
         outcomes: list[Outcome] = []

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.batch import BadRows, Batch, raw_row
-from recsys.catalogue.columns import likely_names
 from recsys.catalogue.covering import coverage_notes
 from recsys.catalogue.expectations import (
     MEANINGS,
@@ -28,6 +27,7 @@ from recsys.catalogue.expectations import (
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.kinds import KINDS, VECTORS
 from recsys.catalogue.known import keys_of, newest_among
+from recsys.catalogue.likely_columns import as_our_own, likely_names
 from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import Arrival, Part
@@ -183,7 +183,7 @@ def remedy_of(judged: Judged, expected: Expected) -> str:
         return expected.remedy
     lacking = [name.strip() for one in missing_columns(judged.batch) for name in re.split(",| or ", one)]
     likely = [(found[0], name) for name in lacking if (found := likely_names(judged.batch.columns, name))]
-    renamed = [f"rename column {theirs!r} to {name}" for theirs, name in likely]
+    renamed = [as_our_own(judged.batch.kind, theirs, name) for theirs, name in likely]
     if not likely and "item_id" in lacking and len(judged.batch.ignored) > 1:
         renamed = ["if each item has a column of its own, write a row for each user and item"]
     return "; ".join([*renamed, expected.remedy])

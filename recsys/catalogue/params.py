@@ -1,10 +1,12 @@
 """Parameters of intake and the split. Values live in params.yaml."""
 
+from hashlib import sha256
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recsys.catalogue.folding import folded
+from recsys.catalogue.kinds import KINDS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Similarity = Annotated[float, Field(gt=0, le=1)]
@@ -45,6 +47,10 @@ class IngestParams(BaseModel):
     """Older timestamps are quarantined."""
     missing_values: tuple[str, ...]
     """Texts that mean a missing value if they are the whole field. Spelled exactly; outer white space is ignored."""
+    column_names: dict[str, dict[str, str]]
+    """Folder of the landing zone -> {a column's name in your files: the name that Firstlight knows}, such as
+    {catalogue: {sku: item_id, name: title}}. Case and separators do not matter. It counts in files that lack the
+    known name itself."""
     near_duplicate_similarity: Similarity
     """Jaccard similarity of word 3-shingles (MinHash) from which two long texts count as the same."""
     max_boilerplate_share: Share
@@ -69,6 +75,26 @@ class IngestParams(BaseModel):
     """More small files in a row than this become one part; fewer become a part each."""
     group_mb: int = Field(gt=0)
     """Total size of the small files in one part, at most; at most 10,000 files."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of all parameters of the section: under others a refused file may pass."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    @field_validator("column_names")
+    @classmethod
+    def _known_columns(cls, some: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for kind, names in some.items():
+            if kind not in KINDS:
+                raise ValueError(f"{kind!r} is no folder of the landing zone: {', '.join(KINDS)}")
+            for theirs, ours in names.items():
+                if ours not in KINDS[kind].columns:
+                    raise ValueError(
+                        f"{theirs}: {kind} has no column {ours!r}, but {', '.join(KINDS[kind].columns)}"
+                    )
+                if folded(theirs) in map(folded, KINDS[kind].columns):
+                    raise ValueError(f"{theirs!r} is a column of {kind} already and keeps its meaning")
+        return some
 
 
 class ArrivalsParams(BaseModel):

@@ -69,6 +69,9 @@ class Refusal(BaseModel):
     """How the file was read, which rows were superseded."""
     is_retried: bool = False
     """Whether every run tries again, because the cause may disappear without a new version of the file."""
+    judged_with: str = ""
+    """`IngestParams.digest` of the parameters that it was judged with; under others it is judged again. Empty in
+    records of older versions."""
     accepted_by: AcceptedBy | None = None
     part: str | None = None
     """The part it became when it was let in."""

@@ -294,7 +294,7 @@ class Intake:
         return self._refuse(refusal_of_error(landed, digest, refused, "unexpected_error", is_retried=True))
 
     def _refuse(self, record: Refusal) -> Outcome:
-        record.save(self.at.refused)
+        record.model_copy(update={"judged_with": self.params.digest}).save(self.at.refused)
         return of_refusal(record)
 
     def _publish_page(self, name: str, page: bytes) -> None:

@@ -11,7 +11,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from recsys.catalogue.columns import likely_names
+from recsys.catalogue.likely_columns import likely_names
 from recsys.errors import UnreadableFile
 from recsys.evaluation.off_policy import LoggedChoices
 

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.batch import Batch, read_batch
-from recsys.catalogue.columns import Columns, likely_names
+from recsys.catalogue.columns import Columns
 from recsys.catalogue.feedback import learn_scales, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import ENDINGS, ZIP, ending
+from recsys.catalogue.likely_columns import likely_names
 from recsys.catalogue.opinions import WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, IngestParams
 from recsys.catalogue.pseudonyms import UsersAsGiven

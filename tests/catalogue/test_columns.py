@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.catalogue.attributes import Attributes
-from recsys.catalogue.columns import Columns, likely_names
+from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow, is_missing, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.likely_columns import likely_names
 from recsys.catalogue.readers.rows import RawRow
 from recsys.catalogue.tags import TagForm
 from recsys.errors import BatchRefused
@@ -144,13 +145,17 @@ def test_columns_that_may_be_a_missing_one_are_named_likeliest_first():
     assert likely_names({"SKU", "Product ID", "title"}, "item_id") == ["Product ID", "SKU"]
     assert likely_names({"title"}, "item_id") == []
     assert surveyed(CATALOGUE, {"item_id": 1, "Body (HTML)": "x"}).hints({"item_id", "Body (HTML)"}) == [
-        "no column description: is it 'Body (HTML)'? rename it to description"
+        "no column description: is it 'Body (HTML)'? rename column 'Body (HTML)' to description, or set "
+        "ingest.column_names: {catalogue: {'Body (HTML)': description}}"
     ]
 
 
 def test_a_rating_under_another_name_is_told_since_it_would_count_as_a_like():
     row = {"user_id": 1, "item_id": 2, "rating": 1.0, "timestamp": 881250949}
-    assert surveyed(INTERACTIONS, row).hints(row) == ["no column value: is it 'rating'? rename it to value"]
+    assert surveyed(INTERACTIONS, row).hints(row) == [
+        "no column value: is it 'rating'? rename column 'rating' to value, or set "
+        "ingest.column_names: {interactions: {'rating': value}}"
+    ]
     assert surveyed(INTERACTIONS, row | {"value": 1.0}).hints(row | {"value": 1.0}) == []
 
 
@@ -221,3 +226,13 @@ def test_a_column_that_becomes_text_must_be_kept(value):
     attributes = Attributes(("a",), 100, lambda value: value is None)
     with pytest.raises(BadRow, match="features.fields"):
         attributes.written({"a": value, "b": 1})
+
+
+def test_a_name_that_params_give_a_column_counts_where_the_file_lacks_our_own():
+    def renamed(row):
+        columns = Columns(CATALOGUE, MISSING, {"Sku": "item_id", "product": "title"})
+        columns.survey(iter([RawRow(1, row)]), set(row), "f.jsonl")
+        return columns.renamed(row)
+
+    assert renamed({"SKU": "a", "Product": "b"}) == {"item_id": "a", "title": "b"}
+    assert renamed({"sku": "a", "item_id": "b"}) == {"sku": "a", "item_id": "b"}

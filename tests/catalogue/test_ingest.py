@@ -437,3 +437,27 @@ def test_another_worker_takes_in_what_the_first_could_not_store_and_makes_the_sa
 
 def _refused():
     raise StateMoved("another worker has gone on")
+
+
+def test_columns_under_other_names_are_read_once_params_say_what_they_mean(house, films):
+    theirs = [{"sku": row["item_id"], "what": row["title"]} for row in films()]
+    house.land("catalogue/shop.jsonl", theirs)
+    (refused,) = house.ingest().outcomes
+    assert "ingest.column_names: {catalogue: {'sku': item_id}}" in refused.problems[0].remedy
+    names = {"catalogue": {"sku": "item_id", "what": "title"}}
+    (accepted,) = house.ingest(column_names=names).outcomes
+    assert (accepted.status, accepted.n_rows) == ("accepted", 30)
+    assert [row["title"] for row in house.rows()] == [row["title"] for row in films()]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ({"catalog": {"sku": "item_id"}}, "'catalog' is no folder of the landing zone"),
+        ({"catalogue": {"sku": "item"}}, "catalogue has no column 'item'"),
+        ({"catalogue": {"Title": "description"}}, "'Title' is a column of catalogue already"),
+    ],
+)
+def test_names_of_columns_that_mean_nothing_are_refused(params, names, problem):
+    with pytest.raises(ValueError, match=problem):
+        type(params)(**params.model_dump() | {"column_names": names})

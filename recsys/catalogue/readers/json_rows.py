@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
 from typing import Any, BinaryIO
 
 from recsys.catalogue.fields import BadRow
+from recsys.catalogue.readers.extended_json import plain_value
 from recsys.catalogue.readers.json_values import JsonCutOff, JsonValue, cut_values
 from recsys.catalogue.readers.rows import BOM, MAX_LINE_BYTES, LandedFile, RawRow, Reading
+from recsys.catalogue.readers.wrapped import unwrapped
 
 MAX_DEPTH = 64
 """Maximum nesting of lists and objects in a row: Python's parsers and writers give up at a depth that varies."""
@@ -22,7 +23,6 @@ _PYTHON = "this is a Python dict, not JSON: write json.dumps(row)"
 _SIDE_BY_SIDE = "holds several objects"
 _CUT_OFF = "the file is incomplete, perhaps still being written"
 _RENAME = "write under another name and rename when done"
-_AS_RECORDS = "write one object per row: df.to_json(path, orient='records', lines=True)"
 
 
 def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
@@ -38,21 +38,13 @@ def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> 
 
     Raises:
         BatchRefused: too many columns.
-        UnreadableFile: the file is cut off, or a whole table in one object.
+        UnreadableFile: the file is cut off, or its objects are no rows.
     """
     rows = (
         _of_values(file, stream, reading) if _is_nested(stream.peek()) else _of_lines(file, stream, reading)
     )
-    first = next(rows, None)
-    second = next(rows, None)
-    if first and not second and (table := _table_in_one(first.values)):
-        raise file.unreadable(table, _AS_RECORDS)
-    if first and second and _is_wrapped(first.values) and _is_wrapped(second.values):
-        raise file.unreadable(
-            "each row is inside another object", "write the inner objects alone: jq -c '.[]'"
-        )
     line = 0
-    for row in chain(filter(None, (first, second)), rows):
+    for row in unwrapped(rows, file, reading.notes):
         line = max(row.line, line + 1)
         reading.columns.update(row.values)
         file.check_width(len(reading.columns))
@@ -213,29 +205,11 @@ def _decoded(content: bytes) -> Any:  # noqa: ANN401  any JSON
         raise
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> Any:  # noqa: ANN401  any JSON
     found = dict(pairs)
     if len(found) < len(pairs):
         raise BadRow("duplicate_key", "the object has a key twice")
-    return found
+    return plain_value(found)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-
-
-def _is_wrapped(values: dict[str, Any]) -> bool:
-    return len(values) == 1 and isinstance(next(iter(values.values())), dict)
-
-
-def _table_in_one(values: dict[str, Any]) -> str | None:
-    """Recognise a file whose only object holds a whole table."""
-    if values and all(isinstance(value, dict) for value in values.values()):
-        return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
-    if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):
-        return "the whole table is one object (pandas: orient='split')"
-    if {"item_id", "user_id"} & set(values):
-        return None
-    # Not by its key, which may be a person's id.
-    if any(isinstance(value, list) and value and isinstance(value[0], dict) for value in values.values()):
-        return "the rows stand in a list inside one object"
-    return None

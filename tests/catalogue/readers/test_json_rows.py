@@ -139,7 +139,6 @@ def test_a_file_that_is_cut_off_is_refused_with_its_line(rows_of, text, line):
         ({"item_id": {"0": "a", "1": "b"}, "title": {"0": "A", "1": "B"}}, "one object of columns"),
         ({"0": {"item_id": "a"}, "1": {"item_id": "b"}}, "one object of columns"),
         ({"columns": ["item_id"], "index": [0], "data": [["a"]]}, "orient='split'"),
-        ({"products": ROWS, "next": None}, "in a list inside one object"),
     ],
 )
 def test_a_whole_table_in_one_object_is_refused_as_what_it_is(rows_of, table, problem):
@@ -176,8 +175,6 @@ def test_a_comma_before_a_closing_bracket_means_nothing(rows_of):
     assert rows_of('{"item_id": "a",,}\n{"item_id": "b"}\n')[0] == [(1, "not_json"), (2, {"item_id": "b"})]
 
 
-def test_rows_inside_another_object_and_python_dicts_are_named(rows_of, landed):
-    with pytest.raises(UnreadableFile, match=r"each row is inside another object[\s\S]*jq"):
-        rows_of('{"p": {"item_id": "a"}}\n{"p": {"item_id": "b"}}\n')
+def test_python_dicts_are_named(landed):
     (row,) = read(landed("{'item_id': 'a'}\n")).rows
     assert row.fault.detail == "this is a Python dict, not JSON: write json.dumps(row)"

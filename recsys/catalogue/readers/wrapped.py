@@ -1,0 +1,224 @@
+"""Rows inside other JSON objects, as search engines, databases and web services export them.
+
+Read where only one meaning is possible: the one list of objects in an answer, or the same inner object in each line.
+Other forms are refused by name.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
+from typing import Any
+
+from recsys.catalogue.fields import BadRow
+from recsys.catalogue.folding import folded
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.likely_columns import likely_names
+from recsys.catalogue.readers.rows import LandedFile, RawRow
+from recsys.catalogue.readers.separators import KEYS
+
+_AS_RECORDS = "write one object per row: df.to_json(path, orient='records', lines=True)"
+_MAX_PATH = 4
+"""Objects around the list of an answer, such as data, products, edges."""
+
+_INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {
+        "_source": (
+            ("_id",),
+            ("_index", "_type", "_score", "_version", "_routing", "_ignored", "sort", "highlight"),
+        ),
+        "node": ((), ("cursor", "__typename")),
+        "attributes": (("id", "type"), ("links", "relationships", "meta")),
+    }
+)
+"""Inner object that is the row -> what around it belongs to the row, and what else may be there: Elasticsearch and
+OpenSearch, GraphQL, JSON:API."""
+_WRITES, _CHANGES = frozenset({"index", "create"}), frozenset({"update", "delete"})
+"""Actions of a bulk request of Elasticsearch: those before a whole document, and those that are none."""
+
+
+def unwrapped(rows: Iterator[RawRow], file: LandedFile, notes: list[str]) -> Iterator[RawRow]:
+    """The rows, taken out of objects around them where there are any; the first two objects show it.
+
+    Args:
+        rows: one per object of the file.
+        file: for messages.
+        notes: takes what people should know.
+
+    Yields:
+        One row per row. Rows of a list have the line where its object begins.
+
+    Raises:
+        UnreadableFile: the objects are no rows, in a form that has a name.
+    """
+    first, second = next(rows, None), next(rows, None)
+    if first is None:
+        return
+    _refuse_by_name(first.values, file)
+    whole = chain(filter(None, (first, second)), rows)
+    if _is_action(first.values):
+        notes.append("the action lines of a bulk request were left out")
+        yield from _after_actions(whole, file)
+    elif second is None and (path := _list_path(first.values, file)):
+        yield from _of_list(first, path, file, notes)
+    elif inner := _inner(first.values, second.values if second else None):
+        notes.append(f"each row was read out of {_named('the object', inner, file)} around it")
+        yield from (_out_of(row, inner) for row in whole)
+    else:
+        if second is None and (table := _table_in_one(first.values)):
+            raise file.unreadable(table, _AS_RECORDS)
+        yield from whole
+
+
+def _refuse_by_name(values: Mapping[str, Any], file: LandedFile) -> None:
+    """Refuse records of changes, and items whose every value names its type."""
+    payload = values.get("payload")
+    if any({"before", "after", "op"} <= set(one) for one in (values, payload) if isinstance(one, dict)):
+        raise file.unreadable(
+            "these are change records of Debezium, not rows",
+            "land whole rows: let its transform ExtractNewRecordState write them",
+        )
+    item = values.get("Item")
+    if len(values) == 1 and isinstance(item, dict) and item and all(map(_is_typed, item.values())):
+        raise file.unreadable(
+            "these are items of DynamoDB, whose every value names its type",
+            "take the values out: jq -c '.Item | map_values(if .L then [.L[][]] else .[] end)'",
+        )
+
+
+def _is_typed(value: object) -> bool:
+    """Whether a value is one of DynamoDB, such as {"S": "text"}."""
+    return (
+        isinstance(value, dict) and len(value) == 1 and set(value) <= {*"SNBLM", "SS", "NS", "BOOL", "NULL"}
+    )
+
+
+def _is_action(values: Mapping[str, Any]) -> bool:
+    """Whether an object is an action line of a bulk request: `{"index": {"_index": "shop", "_id": "7"}}`."""
+    if len(values) != 1:
+        return False
+    ((name, about),) = values.items()
+    if name not in _WRITES | _CHANGES or not isinstance(about, dict):
+        return False
+    return all(key.startswith("_") or key in {"routing", "pipeline", "require_alias"} for key in about)
+
+
+def _after_actions(rows: Iterator[RawRow], file: LandedFile) -> Iterator[RawRow]:
+    """The documents of a bulk request, each with the id of the action before it."""
+    about: dict[str, Any] = {}
+    for row in rows:
+        if not _is_action(row.values):
+            yield RawRow(row.line, _with_outer(row.values, about, ("_id",)), row.fault)
+            about = {}
+            continue
+        ((name, about),) = row.values.items()
+        if name in _CHANGES:
+            raise file.unreadable(
+                f"a bulk request that holds the action {name!r}, which names no whole row",
+                "land whole documents; a deleted item is a row with its item_id and deleted: true",
+                row.line,
+            )
+
+
+def _list_path(values: Mapping[str, Any], file: LandedFile) -> tuple[str, ...]:
+    """Where the rows of an answer are: the list of objects that fewest objects surround; empty if there is none."""
+    if _is_row(values):
+        return ()
+    level: list[tuple[tuple[str, ...], Any]] = [((), values)]
+    for _ in range(_MAX_PATH):
+        level = [((*path, key), inner) for path, one in level for key, inner in one.items()]
+        lists = [path for path, inner in level if _is_list_of_objects(inner)]
+        if len(lists) > 1:
+            raise file.unreadable(
+                f"one object holds {len(lists)} lists of objects: which of them the rows are is open",
+                "land one list as a file: jq -c '.products[]'",
+            )
+        if lists:
+            return lists[0]
+        level = [(path, inner) for path, inner in level if isinstance(inner, dict)]
+    return ()
+
+
+def _named(what: str, key: str, file: LandedFile) -> str:
+    """A list or object by its key, unless that may be a person's id."""
+    kind = KINDS.get(file.key.partition("/")[0])
+    return f"{what} {key!r}" if kind and kind.shows_values else f"{what} inside"
+
+
+def _is_row(values: Mapping[str, Any]) -> bool:
+    """Whether an object has an id of its own, so that a list inside belongs to it."""
+    scalars = [name for name, value in values.items() if not isinstance(value, dict | list)]
+    likely = any(likely_names(scalars, key) for key in ("item_id", "user_id"))
+    return likely or any(folded(name) in KEYS for name in values)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _of_list(first: RawRow, path: Sequence[str], file: LandedFile, notes: list[str]) -> Iterator[RawRow]:
+    found: Any = first.values
+    for key in path:
+        found = found[key]
+    notes.append(
+        f"the rows were read out of {_named('the list', '.'.join(path), file)}: each counts as a line"
+    )
+    if _names_next_page(first.values, path):
+        notes.append("the file is one page of an answer, and the answer has more: land every page")
+    inner = _inner(found[0], found[1] if len(found) > 1 else None)
+    for values in found:
+        row = RawRow(first.line, values)
+        yield _out_of(row, inner) if inner else row
+
+
+def _names_next_page(values: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Whether something beside the list says that this page is not the last."""
+    around: list[Any] = [values]
+    for key in path[:-1]:
+        around.append(around[-1][key])
+    around += [
+        one[name] for one in [*around] for name in ("pageInfo", "links", "_links", "meta") if name in one
+    ]
+    return any(
+        bool(one.get(name))
+        for one in around
+        if isinstance(one, dict)
+        for name in ("hasNextPage", "next", "next_page", "has_more")
+    )
+
+
+def _inner(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> str:
+    """The object inside each object that is the row; empty if the objects themselves are rows."""
+    for name, (kept, others) in _INNER.items():
+        if isinstance(first.get(name), dict) and set(first) <= {name, *kept, *others}:
+            return name
+    if len(first) != 1 or (second is not None and set(second) != set(first)):
+        return ""
+    ((name, row),) = first.items()
+    if not isinstance(row, dict) or not row or all(isinstance(value, dict) for value in row.values()):
+        return ""
+    return name
+
+
+def _out_of(row: RawRow, inner: str) -> RawRow:
+    if row.fault:
+        return row
+    values = row.values.get(inner)
+    if not isinstance(values, dict):
+        return RawRow(row.line, {}, BadRow("not_json", f"no object {inner!r}, which holds the other rows"))
+    return RawRow(row.line, _with_outer(values, row.values, _INNER.get(inner, ((), ()))[0]))
+
+
+def _with_outer(values: dict[str, Any], outer: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:
+    """A row with the id that stands outside, unless it has its own."""
+    if any(folded(name) in KEYS for name in values):
+        return values
+    return {name: outer[name] for name in kept if name in outer} | values
+
+
+def _table_in_one(values: Mapping[str, Any]) -> str | None:
+    """Recognise a file whose only object holds a whole table."""
+    if values and all(isinstance(value, dict) for value in values.values()):
+        return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
+    if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):
+        return "the whole table is one object (pandas: orient='split')"
+    return None

@@ -1,0 +1,159 @@
+"""JSON as search engines, databases and web services export it: rows inside other objects, values with their types."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from recsys.catalogue.readers.opening import read
+from recsys.errors import UnreadableFile
+
+ROWS = [{"item_id": "s1", "title": "Red shoe"}, {"item_id": "s2", "title": "Pan"}]
+BARE = [{"title": "Red shoe"}, {"title": "Pan"}]
+
+
+def lines(rows):
+    return "\n".join(map(json.dumps, rows))
+
+
+@pytest.mark.parametrize(
+    ("answer", "path"),
+    [
+        ({"products": ROWS}, "products"),
+        ({"items": ROWS, "search_criteria": {"page_size": 2}, "total_count": 2}, "items"),
+        (
+            {"data": {"products": {"edges": [{"cursor": "x", "node": row} for row in ROWS]}}},
+            "data.products.edges",
+        ),
+        ({"data": {"products": {"nodes": ROWS}}}, "data.products.nodes"),
+        (
+            {
+                "took": 3,
+                "hits": {"total": {"value": 2}, "hits": [{"_index": "p", "_source": row} for row in ROWS]},
+            },
+            "hits.hits",
+        ),
+        ({"schema": {"fields": [{"name": "item_id"}]}, "data": ROWS}, "data"),  # pandas, orient="table"
+    ],
+)
+def test_the_list_of_an_answer_is_read(rows_of, answer, path):
+    for text in (json.dumps(answer), json.dumps(answer, indent=2)):
+        rows, notes = rows_of(text)
+        assert rows == [(1, ROWS[0]), (2, ROWS[1])]
+        assert notes == [f"the rows were read out of the list {path!r}: each counts as a line"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": {"products": {"edges": [{"node": ROWS[0]}], "pageInfo": {"hasNextPage": True}}}},
+        {"data": [ROWS[0]], "links": {"next": "https://shop.example/products?page=2"}},
+        {"results": [ROWS[0]], "next": "https://shop.example/products?page=2"},
+    ],
+)
+def test_a_page_that_is_not_the_last_says_so(rows_of, answer):
+    rows, notes = rows_of(json.dumps(answer))
+    assert rows == [(1, ROWS[0])]
+    assert notes[1] == "the file is one page of an answer, and the answer has more: land every page"
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner"),
+    [
+        ([{"_index": "p", "_id": "7", "_score": 1, "_source": row} for row in ROWS], "_source"),
+        ([{"node": row} for row in ROWS], "node"),
+        ([{"id": "7", "type": "product", "attributes": row} for row in ROWS], "attributes"),
+        ([{"product": row} for row in ROWS], "product"),
+    ],
+)
+def test_rows_inside_another_object_are_read(rows_of, rows, inner):
+    for text in (lines(rows), json.dumps(rows), json.dumps(rows[0])):
+        found, notes = rows_of(text)
+        assert [values for _, values in found] == ROWS[: len(found)]
+        assert notes == [f"each row was read out of the object {inner!r} around it"]
+
+
+def test_an_id_outside_belongs_to_a_row_without_one(rows_of):
+    found, _ = rows_of(lines({"_index": "p", "_id": str(n), "_source": row} for n, row in enumerate(BARE)))
+    assert [values for _, values in found] == [{"_id": "0", **BARE[0]}, {"_id": "1", **BARE[1]}]
+    found, _ = rows_of(json.dumps({"data": [{"id": "7", "type": "product", "attributes": BARE[0]}]}))
+    assert found == [(1, {"id": "7", "type": "product", **BARE[0]})]
+
+
+def test_a_row_without_the_inner_object_is_one_bad_row(rows_of):
+    text = lines([{"node": ROWS[0]}, {"node": ROWS[1]}, {"node": None}, {"cursor": "x"}, {"node": ROWS[0]}])
+    assert [values for _, values in rows_of(text)[0]] == [*ROWS, "not_json", "not_json", ROWS[0]]
+
+
+def test_a_bulk_request_is_read_without_its_actions(rows_of):
+    text = lines([{"index": {"_index": "p", "_id": "7"}}, BARE[0], {"create": {}}, ROWS[1]])
+    found, notes = rows_of(text)
+    assert found == [(2, {"_id": "7", **BARE[0]}), (4, ROWS[1])]
+    assert notes == ["the action lines of a bulk request were left out"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem", "remedy"),
+    [
+        ([{"index": {"_id": "1"}}, ROWS[0], {"delete": {"_id": "2"}}], "line 3: .*'delete'", "deleted: true"),
+        ([{"before": None, "after": ROWS[0], "op": "c"}], "Debezium", "ExtractNewRecordState"),
+        ([{"schema": {}, "payload": {"before": None, "after": ROWS[0], "op": "c"}}], "Debezium", "Extract"),
+        ([{"Item": {"item_id": {"S": "a"}, "tags": {"L": [{"S": "b"}]}}}], "DynamoDB", "jq -c"),
+        ([{"products": ROWS, "brands": [{"name": "b"}]}], "2 lists of objects", "jq -c"),
+    ],
+)
+def test_other_forms_are_refused_by_name(rows_of, rows, problem, remedy):
+    with pytest.raises(UnreadableFile, match=rf"{problem}[\s\S]*{remedy}"):
+        rows_of(lines(rows))
+
+
+@pytest.mark.parametrize("id_name", ["id", "sku", "visitorId"])
+def test_the_lists_of_a_row_are_no_table(rows_of, id_name):
+    row = {id_name: "7", "name": "Shoe", "variants": [{"size": "S"}, {"size": "M"}]}
+    assert rows_of(json.dumps(row)) == ([(1, row)], [])
+
+
+def test_keys_that_may_be_a_persons_id_are_not_shown(landed, tmp_path):
+    file = replace(landed(json.dumps({"ann": [{"item_id": "a"}]})), key="interactions/x.json")
+    reading = read(file)
+    assert [row.values for row in reading.rows] == [{"item_id": "a"}]
+    assert reading.notes == ["the rows were read out of the list inside: each counts as a line"]
+
+
+def test_values_of_mongodb_are_read_as_what_they_stand_for(rows_of):
+    row = {
+        "_id": {"$oid": "65a1"},
+        "stock": {"$numberInt": "5"},
+        "views": {"$numberLong": "9007199254740993"},
+        "price": {"$numberDecimal": "12.90"},
+        "weight": {"$numberDouble": "0.5"},
+        "made": {"$date": "2026-01-02T03:04:05Z"},
+        "sold": {"$date": {"$numberLong": "1767323045500"}},
+        "first": {"$date": {"$numberLong": "-86400000"}},
+        "gone": {"$undefined": True},
+        "raw": {"$binary": {"base64": "AA==", "subType": "00"}},
+        "tags": [{"name": {"$symbol": "sport"}}],
+    }
+    assert rows_of(json.dumps(row))[0] == [
+        (
+            1,
+            {
+                "_id": "65a1",
+                "stock": 5,
+                "views": 9007199254740993,
+                "price": 12.9,
+                "weight": 0.5,
+                "made": "2026-01-02T03:04:05Z",
+                "sold": "2026-01-02T03:04:05.500000+00:00",
+                "first": "1969-12-31T00:00:00+00:00",
+                "gone": None,
+                "raw": {"$binary": {"base64": "AA==", "subType": "00"}},
+                "tags": [{"name": "sport"}],
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize("value", [{"$numberInt": "five"}, {"$oid": 5}, {"$date": {"$numberLong": "9" * 30}}])
+def test_a_typed_value_that_is_none_of_its_type_is_a_bad_row(rows_of, value):
+    assert rows_of(lines([ROWS[0], {"item_id": "x", "made": value}]))[0][1] == (2, "wrong_type")
