@@ -1,5 +1,6 @@
 """How a benchmark leaves its figures: var/bench/<name>.json, with the command, commit and machine that gave them."""
 
+import argparse
 import json
 import os
 import platform
@@ -49,3 +50,9 @@ def write_figures(name: str, figures: Mapping[str, float | int | str]) -> Path:
     temporary.replace(target)
     print(f"figures: {target.relative_to(ROOT)}")
     return target
+
+
+def explain(docstring: str | None) -> None:
+    """Let a benchmark without options answer --help with its docstring, and refuse any other argument."""
+    form = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=docstring, formatter_class=form).parse_args()

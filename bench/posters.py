@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from bench.figures import ROOT, SHARED_DATA, write_figures
+from bench.figures import ROOT, SHARED_DATA, explain, write_figures
 from recsys.encoders.image import open_image_encoder
 from recsys.encoders.image_pack import pack_image_encoder
 from recsys.storage.atomic import write_parquet
@@ -54,6 +54,7 @@ def poster_vectors(target: Path = TARGET) -> Path:
 
 def main() -> None:
     """Encode all posters anew, and say what one costs."""
+    explain(__doc__)
     TARGET.unlink(missing_ok=True)
     pack_image_encoder(ENCODER, ROOT / "var" / "cache" / "encoders")  # not timed: once per encoder
     started, used = time.perf_counter(), time.process_time()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.sparse import csr_array
 
-from bench.figures import SHARED_DATA, write_figures
+from bench.figures import SHARED_DATA, explain, write_figures
 from bench.mixed import judged, scores_of
 from bench.mixed_setup import MAX_USERS, K, Setup, make_setup
 from bench.protocols import require_shared_data
@@ -69,6 +69,7 @@ class Learned:
 
 def main() -> None:
     """Run it all and write the figures."""
+    explain(__doc__)
     require_shared_data()
     setup = make_setup("ml100k_cold")
     setup = replace(setup, traits=film_traits(setup.task.item_ids))

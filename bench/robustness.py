@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench.figures import ROOT, write_figures
+from bench.figures import ROOT, explain, write_figures
 from bench.mixed_setup import Setup, make_setup
 from bench.protocols import require_shared_data
 from bench.rivals.encoded import frozen_vectors
@@ -31,6 +31,7 @@ console = Console(stderr=True)
 
 def main() -> None:
     """Judge both, and write the figures."""
+    explain(__doc__)
     require_shared_data()
     setup = make_setup("ml100k_cold")
     figures: dict[str, float | int | str] = {}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.figures import write_figures
+from bench.figures import explain, write_figures
 from bench.search import COLLECTIONS, K, Query, interval
 from recsys.encoders.analyzer import Analyzer, analyzer_for
 from recsys.encoders.tfidf import fit_tfidf
@@ -23,6 +23,7 @@ MAX_CHARS = 4000
 
 def main() -> None:
     """Rank by both, and write var/bench/words.json."""
+    explain(__doc__)
     figures: dict[str, float] = {}
     for name, read in COLLECTIONS.items():
         items, queries = read()
