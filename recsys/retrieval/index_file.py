@@ -34,7 +34,7 @@ from recsys.retrieval.index_checks import (
 )
 from recsys.retrieval.params import FOUR_BITS_FROM, RECALL_AT, SIGNS_FROM, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.rotation import rotated
-from recsys.retrieval.sign_graph import SignGraph
+from recsys.retrieval.sign_graph import SignGraph, n_compared
 from recsys.retrieval.signs import BITS, n_bytes, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
@@ -61,7 +61,10 @@ class Coarseness:
     walked_from: float
     """The graph is walked in any case where at least this share of the segment is allowed."""
     listed: int
-    """Rows that such a comparison lists, for each one that a walk would keep in view: it has seen more of them."""
+    """Rows that such a comparison lists, for each one that a walk would keep in view, where the allowed rows are few
+    and may all be far from the query."""
+    in_place: bool
+    """Where most rows are allowed, all are compared where they lie, which is cheaper than what `compared` says."""
 
     def n_viewed(self, k: int, n_excluded: int = 0, share: float = 1.0) -> int:
         """Rows to keep in view for a list of k without some rows, where a share of all others may be in it."""
@@ -74,7 +77,12 @@ class Coarseness:
 
     def walks(self, n_allowed: int, share: float, viewed: int) -> bool:
         """Whether a graph is walked that keeps so many rows in view, rather than all allowed rows compared."""
-        return share >= self.walked_from or n_allowed > self.compared * viewed
+        compared = n_compared(n_allowed, round(n_allowed / share)) if self.in_place else n_allowed
+        return share >= self.walked_from or compared > self.compared * viewed
+
+    def n_listed(self, n_allowed: int, viewed: int) -> int:
+        """Rows that a comparison lists, where a walk would keep so many in view."""
+        return (self.listed if n_allowed <= self.compared * viewed else 1) * viewed
 
 
 MOST_IN_COMMON = 0.3
@@ -87,9 +95,9 @@ COMMON_SAMPLE = 4096
 VIEWED_MORE = 16
 EXCLUDED = 1.5
 """Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
-COPIES = Coarseness(viewed=1.5, further=0, compared=10, walked_from=0.5, listed=1)
+COPIES = Coarseness(viewed=1.5, further=0, compared=10, walked_from=0.5, listed=1, in_place=False)
 """On profiles of 384 dimensions the best 166 by copies of 4 bits hold .9996 of the best 100, on wider ones all."""
-SIGNS = Coarseness(viewed=16, further=10, compared=60, walked_from=inf, listed=4)
+SIGNS = Coarseness(viewed=16, further=10, compared=60, walked_from=inf, listed=4, in_place=True)
 """On 100,000 profiles of 1,024 dimensions .992 of the best 100 were among 525 in view; a million need three times as
 many."""
 

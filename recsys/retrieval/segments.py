@@ -213,9 +213,10 @@ class SegmentSearcher:
             short = short[[len(best[q]) < k for q in short.tolist()]]
             reach *= WIDENING
         if len(short):
-            wide = index.coarseness.listed * max(
+            unfiltered = max(
                 index.coarseness.n_viewed(sure, width - k), COPIES.n_viewed(k, width - k), viewed
             )
+            wide = index.coarseness.n_listed(n_allowed, unfiltered)
             surely = sure + width - k
             rows_QR = index.scan(queries[short], surely, wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
@@ -266,6 +267,8 @@ class SegmentSearcher:
         """Mask of a segment's rows that are live and allowed, [N]."""
         start, end = self._bounds[position : position + 2]
         live_L = self.latest.row_of_item[start:end]
+        if len(live_L) == len(self.segments[position].vectors):  # each row is its own place
+            return np.ones(len(live_L), np.bool_) if is_allowed_L is None else is_allowed_L
         is_allowed_N = np.zeros(len(self.segments[position].vectors), np.bool_)
         is_allowed_N[live_L] = True if is_allowed_L is None else is_allowed_L
         return is_allowed_N

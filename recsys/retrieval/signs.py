@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 # Shape suffixes: N vectors, D dimension, B bytes of their signs, R some rows.
 BITS = 8
 """Signs in a byte."""
+WORD = 8
+"""Bytes that a processor compares at once: of whole words faiss counts differing signs faster."""
 LARGEST = 127
 """A query's numbers are rounded to whole ones from -127 to 127."""
 

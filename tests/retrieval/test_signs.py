@@ -49,6 +49,7 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), rng.random(3000) < 0.5
     found = index.scan(vectors[:40], 10, 200, allowed)
     assert allowed[found[found >= 0]].all()
+    monkeypatch.setattr(sign_graph, "COPYING", 1)  # never compares all rows where they lie
     monkeypatch.setattr(sign_graph, "ROWS_AT_ONCE", 100)
     assert (index.scan(vectors[:40], 10, 200, allowed) == found).all()
     listed = found[0][found[0] >= 0]
@@ -61,6 +62,26 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     longer = [rows[index.shortlist(vectors[q], rows, 100, 10)] for q, rows in enumerate(found)]
     assert all(len(more) >= 100 and np.isin(one, more).all() for one, more in zip(left, longer, strict=True))
     assert np.mean([len(one) for one in longer]) < 110  # all 100 as surely best would be many more
+
+
+@pytest.mark.parametrize("dim", [WIDE, WIDE + 8])  # in whole words, and not
+def test_all_rows_are_compared_where_they_lie_once_that_is_cheaper_than_copies(
+    tmp_path: Path, dim: int
+) -> None:
+    vectors = like_texts(np.random.default_rng(4), 300, dim)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index = IndexFile(tmp_path / "index.faiss", *vectors.shape)
+    turned = rotated(vectors) > 0
+    differing_N = (turned != turned[5]).sum(axis=1)
+    for n_allowed in (300, 299, 43, 42):
+        allowed = np.arange(300) < n_allowed
+        (found,) = index.scan(vectors[5:6], 5, 5, allowed)
+        listed = found[found >= 0]
+        assert listed[0] == 5 and allowed[listed].all()
+        fifth = np.sort(differing_N[allowed])[4]
+        assert set(np.flatnonzero(allowed & (differing_N < fifth))) <= set(listed.tolist())
+    assert sign_graph.n_compared(43, 300) == sign_graph.n_compared(300, 300) == 43
+    assert sign_graph.n_compared(42, 300) == 42
 
 
 def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> None:
