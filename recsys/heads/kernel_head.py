@@ -11,7 +11,7 @@ from texts alone.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from scipy.sparse import csr_array
 from recsys.encoders.tfidf import TfidfEncoder
 from recsys.errors import EncoderError
 from recsys.features.views import NO_VIEWS, Views, check_rows
+from recsys.heads.query_kernel import QueryKernel
 from recsys.heads.view_kernels import Rows, ViewKernel, add_views, evidence
 from recsys.storage.arrays import shared
 
@@ -165,8 +166,8 @@ class KernelHead:
                 beside this.
 
         Returns:
-            float32 [N, dim], unit rows. Each row depends on its item alone; of queries, which are computed in float32,
-            but for rounding, a few millionths at most.
+            float32 [N, dim], unit rows. Each row depends on its item alone. Those of queries are a little less exact,
+            see `QueryKernel.coordinates`.
 
         Raises:
             EncoderError: a text resembles no landmark at all; names it.
@@ -176,11 +177,14 @@ class KernelHead:
         words_NV = csr_array(self.kernel.lexical.encode(texts))
         rows = {} if as_queries else evidence(self.views, views)
         profiles_ND = np.empty((n, self.dim), np.float32)
-        kernel, mean_D = self._for_queries if as_queries else (self.kernel, self.mean_D)
+        mean_D = self._for_queries[1] if as_queries else self.mean_D
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             rows_B = {name: rows_N[part] for name, rows_N in rows.items()}
-            raw_BD = self._raw(kernel, words_NV[part], vectors_NL[part], rows_B, as_queries)
+            if as_queries:
+                raw_BD = self._for_queries[0].coordinates(words_NV, vectors_NL, range(n)[part])
+            else:
+                raw_BD = self._raw(words_NV[part], vectors_NL[part], rows_B)
             block_BD = self._with_constant(raw_BD, mean_D)
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             nothing_B = (lengths_B1[:, 0] == 0) & ~vectors_NL[part].any(axis=1)
@@ -215,23 +219,15 @@ class KernelHead:
 
     def prepare(self) -> None:
         """Compute what all queries need, so that processes forked afterwards share it."""
-        _ = self._words_VM, self._for_queries
+        _ = self._words_VM, self._for_queries[0].bytes
         self.kernel.lexical.encode(["words"])
 
     def _raw(
-        self,
-        kernel: Kernel,
-        words_BV: csr_array,
-        vectors_BL: NDArray[np.float32],
-        rows_B: Mapping[str, Rows],
-        as_queries: bool,
+        self, words_BV: csr_array, vectors_BL: NDArray[np.float32], rows_B: Mapping[str, Rows]
     ) -> NDArray[np.float64]:
-        """Coordinates before anything is added or scaled. For queries, half the bytes are read, and no views."""
-        if as_queries:
-            compared = kernel.compare(words_BV, vectors_BL, self._words_VM, self.vectors_ML)
-            return np.asarray(compared @ self.projection_MD, np.float64)
+        """Coordinates of items before anything is added or scaled."""
         vectors_ML, projection_MD = self._exact
-        exact = kernel.compare(words_BV, vectors_BL.astype(np.float64), self._words_VM, vectors_ML)
+        exact = self.kernel.compare(words_BV, vectors_BL.astype(np.float64), self._words_VM, vectors_ML)
         add_views(exact, self.views, rows_B)
         return np.asarray(exact @ projection_MD)
 
@@ -239,15 +235,16 @@ class KernelHead:
         self, block_BD: NDArray[np.float64], mean_D: NDArray[np.floating] | None
     ) -> NDArray[np.float64]:
         """Add the constant: first where coordinates are centred, else last; nowhere where it is 0."""
-        if mean_D is not None:
-            return np.pad(block_BD - mean_D, ((0, 0), (1, 0)), constant_values=self.constant)
-        return np.pad(block_BD, ((0, 0), (0, int(self.constant > 0))), constant_values=self.constant)
+        if mean_D is None and not self.constant:
+            return block_BD
+        constant_B1 = np.full((len(block_BD), 1), self.constant)
+        return np.hstack([block_BD, constant_B1] if mean_D is None else [constant_B1, block_BD - mean_D])
 
     @cached_property
-    def _for_queries(self) -> tuple[Kernel, NDArray[np.floating] | None]:
+    def _for_queries(self) -> tuple[QueryKernel, NDArray[np.floating] | None]:
         """The kernel with fewer exact words, and the mean of the landmarks' directions under it."""
         share, fewer = self.kernel.lexical_share, min(self.kernel.lexical_share, QUERY_LEXICAL_SHARE)
-        kernel = replace(self.kernel, lexical_share=fewer)
+        kernel = QueryKernel(fewer, self.kernel.gamma, self._words_VM, self.vectors_ML, self.projection_MD)
         if self.mean_D is None or share in (fewer, 1):
             return kernel, self.mean_D
         # The mean is linear in the share: take the part of exact words out, and weigh both parts anew.

@@ -1,6 +1,6 @@
 """Profiles of texts that are not in the release: queries, words about a user, new items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,10 @@ from recsys.models.opening import open_head, open_vectors, with_head
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.objects import ObjectFiles
 from recsys.publishing.release import Manifest
-from recsys.serving.batching import Batcher
 
 # Shape suffixes: N texts, D dimension.
 THREADS = 1
 """Work on one query. A second one gains nothing on so few words, and waiting for it costs as much again."""
-MOST_QUERIES = 8
-"""Of several threads, computed at once: each alone would read the whole matrix of the head."""
 
 
 class TextProfiles:
@@ -38,7 +35,6 @@ class TextProfiles:
     def __init__(self, manifest: Manifest, files: ObjectFiles) -> None:
         self._manifest = manifest
         self._files = files
-        self._queries = Batcher(self._of_queries, MOST_QUERIES)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -85,8 +81,6 @@ class TextProfiles:
     def of_query(self, text: str) -> NDArray[np.float32]:
         """The profile of words that look for items, float32 [d].
 
-        Those of several threads at once are computed together. That changes them by rounding alone, a few millionths.
-
         Args:
             text: words.
 
@@ -97,10 +91,10 @@ class TextProfiles:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        return self._queries.of(_required(query_text(self._manifest, text)))
-
-    def _of_queries(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
-        return list(query_profiles(self.encoder, texts, self._manifest.model.lexical_width))
+        folded = _required(query_text(self._manifest, text))
+        profile_D: NDArray[np.float32]
+        (profile_D,) = query_profiles(self.encoder, [folded], self._manifest.model.lexical_width)
+        return profile_D
 
     @property
     def fields(self) -> tuple[str, ...]:
