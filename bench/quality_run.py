@@ -91,7 +91,7 @@ def rank(protocol: str, method: str, seed: int, run: Path) -> dict[str, Any]:
 def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> dict[str, Any]:
     """What is recommended before anything is trained; words and landmarks come from the warm items' texts alone."""
     from recsys.evaluation.cold_start import rank_cold
-    from recsys.heads.first_light import learn_over_vectors
+    from recsys.heads.from_texts import learn_over_vectors
     from recsys.settings import Settings
 
     params = Settings.load(ROOT / "params.yaml")

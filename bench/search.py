@@ -96,7 +96,7 @@ def chosen_by_made_queries(workspace: Path, store: Path) -> tuple[float, float |
     """Weight of words and temperature that training would choose at first light, which has no real query."""
     from recsys.artifacts import Artifacts
     from recsys.features.text import feature_files
-    from recsys.heads.first_light import fit_words, learn_from_texts
+    from recsys.heads.from_texts import fit_words, learn_from_texts
     from recsys.heads.headed import HeadedEncoder, query_profiles
     from recsys.models.encoding import encode_cached
     from recsys.models.opening import open_vectors

@@ -1,8 +1,8 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 8 says how many terms fields usually have, 7 tells
-fields apart, 6 has stop words other than the English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate
-words or a constant. Version 1 is read like version 2.
+A head is written in the oldest version that can express it: version 9 has centred views, 8 says
+how many terms fields usually have, 7 tells fields apart, 6 has stop words other than the English ones or cuts runs of
+characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
 """
 
 import json
@@ -26,7 +26,7 @@ from recsys.storage.arrays import npz_bytes, read_arrays, shared
 from recsys.storage.atomic import write_whole
 
 Read = TypeVar("Read")
-HEAD_VERSION = 8
+HEAD_VERSION = 9
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Arrays of head.npz. A file with arrays beyond those that its version names is refused."""
@@ -40,6 +40,8 @@ OF_NAMES = ("idf", "data", "indices", "indptr")
 """Further arrays in version 5 for each sparse view, as `view_<place>_<array>`."""
 OF_VECTORS = ("vectors",)
 """Likewise for each dense view."""
+OF_CENTRED = ("mean",)
+"""Likewise in version 9 for each centred view."""
 
 
 def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
@@ -112,7 +114,10 @@ def read_head(folder: Path) -> KernelHead:
         more += [
             f"view_{place}_{key}"
             for place, one in enumerate(plain.get("views", []))
-            for key in (OF_NAMES if "names" in one else OF_VECTORS)
+            for key in (
+                *(OF_NAMES if "names" in one else OF_VECTORS),
+                *(OF_CENTRED if "centred" in one else ()),
+            )
         ]
         head = _head_of(plain, read_arrays(folder / HEAD, (*ARRAYS, *more)))
     except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, MemoryError) as error:
@@ -186,6 +191,8 @@ def _read_of(folder: Path, what: Callable[[dict[str, Any]], Read]) -> Read:
 
 def _version(head: KernelHead) -> int:
     analyzer = head.kernel.lexical.analyzer
+    if any(one.mean_M is not None for one in head.views.values()):
+        return 9
     if head.kernel.lexical.usual_terms:
         return 8
     if head.kernel.lexical.longest_field is not None:
@@ -241,7 +248,7 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
         raise ValueError(f"{TERMS} has a constant of {constant}")
     views = {
         str(one["name"]): _view_of(
-            one, {key: arrays.get(f"view_{place}_{key}") for key in OF_NAMES + OF_VECTORS}, n
+            one, {key: arrays.get(f"view_{place}_{key}") for key in OF_NAMES + OF_VECTORS + OF_CENTRED}, n
         )
         for place, one in enumerate(plain.get("views", []))
     }
@@ -268,13 +275,15 @@ def _sparse(parts: list[NDArray[Any]], shape: tuple[int, int]) -> csr_array:
 
 
 def _plain_view(name: str, kernel: ViewKernel) -> dict[str, Any]:
-    common = {"name": name, "weight": kernel.weight}
+    common = {"name": name, "weight": kernel.weight} | ({} if kernel.mean_M is None else {"centred": True})
     if isinstance(kernel, NamesKernel):
         return common | {"decay": kernel.decay, "names": list(kernel.names)}
     return common | {"gamma": kernel.gamma, "source": kernel.source}
 
 
 def _arrays_of_view(kernel: ViewKernel) -> Iterator[tuple[str, NDArray[Any]]]:
+    if kernel.mean_M is not None:
+        yield "mean", kernel.mean_M
     if isinstance(kernel, VectorsKernel):
         yield "vectors", kernel.vectors_ML
         return
@@ -289,14 +298,17 @@ def _view_of(plain: Mapping[str, Any], arrays: Mapping[str, Any], n: int) -> Vie
     name, weight = plain["name"], float(plain["weight"])
     if not 0 < weight < np.inf:
         raise ValueError(f"view {name!r} in {TERMS} has the weight {weight}")
+    mean_M = arrays["mean"]
+    if mean_M is not None and mean_M.shape != (n,):
+        raise ValueError(f"view {name!r} in {HEAD} has a mean that does not fit {n} landmarks")
     if "names" not in plain:
         gamma, vectors_ML = float(plain["gamma"]), arrays["vectors"]
         if not 0 <= gamma < np.inf or vectors_ML.ndim != 2 or len(vectors_ML) != n:
             raise ValueError(f"view {name!r} in {HEAD} does not fit {n} landmarks, or has gamma {gamma}")
-        return VectorsKernel(weight, gamma, str(plain["source"]), vectors_ML)
+        return VectorsKernel(weight, gamma, str(plain["source"]), vectors_ML, mean_M)
     decay, names = float(plain["decay"]), plain["names"]
     _check_names(names, f"in view {name!r} a name")
     if not 0 <= decay < np.inf or arrays["idf"].shape != (len(names),):
         raise ValueError(f"view {name!r} in {HEAD} does not fit {len(names)} names, or has decay {decay}")
     rows_ME = _sparse([arrays[key] for key in ("data", "indices", "indptr")], (n, len(names)))
-    return NamesKernel(weight, decay, tuple(names), arrays["idf"], rows_ME)
+    return NamesKernel(weight, decay, tuple(names), arrays["idf"], rows_ME, mean_M)

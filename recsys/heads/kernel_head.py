@@ -118,7 +118,8 @@ class KernelHead:
     """A last coordinate, the same for every text, added before scaling to unit length; 0: none. Without it a text that
     resembles few landmarks would be stretched until it looks as similar to them as other texts do."""
     mean_D: NDArray[np.float32] | None = None
-    """Mean of the landmarks' coordinates, subtracted from those of every text. The constant then comes first, in a
+    """Mean of the landmarks' coordinates by their texts, subtracted from those of every text (views have means of their
+    own). The constant then comes first, in a
     dimension where users are 0, so nothing is learned from what all items share. None: nothing is subtracted, and the
     constant comes last. Never together with `words`."""
     views: Mapping[str, ViewKernel] = field(default_factory=dict)
@@ -185,7 +186,7 @@ class KernelHead:
                 raw_BD = self._for_queries[0].coordinates(words_NV, vectors_NL, range(n)[part])
             else:
                 raw_BD = self._raw(words_NV[part], vectors_NL[part], rows_B)
-            block_BD = self._with_constant(raw_BD, mean_D)
+            block_BD = self._with_constant(raw_BD, mean_D, np.asarray(vectors_NL[part].any(axis=1)))
             lengths_B1 = np.linalg.norm(block_BD, axis=1, keepdims=True)
             nothing_B = (lengths_B1[:, 0] == 0) & ~vectors_NL[part].any(axis=1)
             block_BD[nothing_B, :1], lengths_B1[nothing_B] = 1, 1
@@ -232,13 +233,18 @@ class KernelHead:
         return np.asarray(exact @ projection_MD)
 
     def _with_constant(
-        self, block_BD: NDArray[np.float64], mean_D: NDArray[np.floating] | None
+        self,
+        block_BD: NDArray[np.float64],
+        mean_D: NDArray[np.floating] | None,
+        has_text_B: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Add the constant: first where coordinates are centred, else last; nowhere where it is 0."""
+        """Take the mean away from texts, and add the constant: first where coordinates are centred, else last."""
         if mean_D is None and not self.constant:
             return block_BD
         constant_B1 = np.full((len(block_BD), 1), self.constant)
-        return np.hstack([block_BD, constant_B1] if mean_D is None else [constant_B1, block_BD - mean_D])
+        if mean_D is None:
+            return np.hstack([block_BD, constant_B1])
+        return np.hstack([constant_B1, block_BD - np.outer(has_text_B, mean_D)])
 
     @cached_property
     def _for_queries(self) -> tuple[QueryKernel, NDArray[np.floating] | None]:
@@ -248,13 +254,18 @@ class KernelHead:
         if self.mean_D is None or share in (fewer, 1):
             return kernel, self.mean_D
         # The mean is linear in the share: take the part of exact words out, and weigh both parts anew.
-        words_M = np.asarray(self.words_MV @ self.words_MV.mean(axis=0)).ravel()
+        words_M = self.mean_words_M
         by_words_D = np.zeros(self.projection_MD.shape[1])
         for start in range(0, len(words_M), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             by_words_D += words_M[part].astype(np.float64) @ self.projection_MD[part].astype(np.float64)
         by_meaning_D = (self.mean_D - share * by_words_D) / (1 - share)
         return kernel, fewer * by_words_D + (1 - fewer) * by_meaning_D
+
+    @property
+    def mean_words_M(self) -> NDArray[np.float32]:
+        """Mean of the landmarks' TF-IDF cosines with each of them."""
+        return np.asarray(self.words_MV @ self.words_MV.mean(axis=0)).ravel()
 
     @cached_property
     def _words_VM(self) -> csr_array:

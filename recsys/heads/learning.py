@@ -15,7 +15,7 @@ from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 from recsys.features.views import Views, take
 from recsys.heads.directions import Directions, find_directions, own_directions
-from recsys.heads.first_light import learn_over_vectors
+from recsys.heads.from_texts import Fit, learn_over_vectors, no_views
 from recsys.heads.kernel_head import BLOCK_ROWS, Kernel, KernelHead, Words
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
@@ -79,7 +79,7 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead | None:
     """Like `learn_head`, for a part of a dataset: None where its texts have no word, or are too few for first light."""
     if recipe.first_light is not None:
-        return first_light_of(dataset, recipe.first_light)
+        return first_light_of(dataset, recipe.first_light, warm_views(dataset, params, recipe.view_weights))
     if recipe.lexical_share is None:
         raise ValueError("this recipe has no head")
     surveyed = survey(dataset, params, recipe.field_terms)
@@ -98,10 +98,48 @@ def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelH
     )
 
 
-def first_light_of(dataset: Dataset, params: FirstLightParams) -> KernelHead | None:
-    """The head of first light over the texts of warm items; None where they are too few, or have no word."""
+def first_light_of(dataset: Dataset, params: FirstLightParams, fit: Fit = no_views) -> KernelHead | None:
+    """The head of first light over the texts of warm items; None where they are too few, or have no word.
+
+    Args:
+        dataset: what may be learned from.
+        params: section `first_light`.
+        fit: joins views, see `warm_views`.
+
+    Returns:
+        The head.
+    """
     warm = dataset.warm
-    return learn_over_vectors([dataset.texts[row] for row in warm], dataset.vectors_ID[warm], params)
+    return learn_over_vectors([dataset.texts[row] for row in warm], dataset.vectors_ID[warm], params, fit)
+
+
+def warm_views(dataset: Dataset, params: FusionParams, view_weights: Mapping[str, float]) -> Fit:
+    """Makes the kernels of views over some of the warm items.
+
+    Args:
+        dataset: what may be learned from.
+        params: section `fusion`.
+        view_weights: view -> weight; views of weight 0, and those that no landmark has, are left out.
+
+    Returns:
+        A function of their places among the warm items.
+    """
+    return lambda places: _weighted(_fitted(take(dataset.views, dataset.warm[places]), params), view_weights)
+
+
+def _fitted(views: Views, params: FusionParams) -> dict[str, ViewKernel]:
+    """Kernels of weight 1 for each view that a landmark has."""
+    found = {name: fit_view(view, params.view_decay, params.view_gamma) for name, view in views.items()}
+    return {name: kernel for name, kernel in found.items() if kernel is not None}
+
+
+def _weighted(kernels: Mapping[str, ViewKernel], view_weights: Mapping[str, float]) -> dict[str, ViewKernel]:
+    """Kernels with their weights, without those of weight 0."""
+    return {
+        name: replace(kernels[name], weight=weight)
+        for name, weight in view_weights.items()
+        if weight > 0 and name in kernels
+    }
 
 
 def _words(
@@ -149,9 +187,8 @@ def survey(dataset: Dataset, params: FusionParams, field_terms: float = 0) -> Su
     tastes_UM = smoothed(histories_UM, users, params)
     words_MV = csr_array(lexical.encode(texts))
     views = take(dataset.views, landmarks)
-    fitted = {name: fit_view(view, params.view_decay, params.view_gamma) for name, view in views.items()}
-    kernels = {name: kernel for name, kernel in fitted.items() if kernel is not None}
-    return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM, views, kernels)
+    fitted = _fitted(views, params)
+    return Survey(landmarks, lexical, words_MV, dataset.vectors_ID[landmarks], tastes_UM, views, fitted)
 
 
 def learn(
@@ -177,11 +214,7 @@ def learn(
         TrainingError: see `find_directions`.
     """
     kernel = Kernel(surveyed.lexical, share, params.gamma)
-    views = {
-        name: replace(surveyed.view_kernels[name], weight=weight)
-        for name, weight in view_weights.items()
-        if weight > 0 and name in surveyed.view_kernels
-    }
+    views = _weighted(surveyed.view_kernels, view_weights)
     n = len(surveyed.vectors_ML)
     kernel_MM = np.empty((n, n), np.float32)
     own = _compared(kernel, views, surveyed, surveyed.words_MV, surveyed.vectors_ML, surveyed.views)

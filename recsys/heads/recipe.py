@@ -75,13 +75,13 @@ class Recipe:
     def sentence(self) -> str:
         """The choice in a sentence."""
         prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
+        views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())
         if self.first_light is not None:
-            return f"head of first light, λ = {self.ridge_lambda:g}{prior}"
+            return f"head of first light{views}, λ = {self.ridge_lambda:g}{prior}"
         if self.lexical_share is None:
             return f"{ALONE}, λ = {self.ridge_lambda:g}{prior}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
         apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
-        views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())
         by_field = " by field" if self.field_terms else ""
         kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
         return f"{kernel}, {power}{apart}, λ = {self.ridge_lambda:g}{prior}"

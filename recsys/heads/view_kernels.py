@@ -10,12 +10,16 @@ landmarks, as k (I + aK)². Products with the sparse rows are enough; neither K 
 
 Vectors are compared by exp(γ (cosine - 1)), as the vectors of texts are.
 
+A *centred* kernel compares items after the mean of the landmarks was taken away from each: k(x, y) - k(x, ·) - k(·, y)
++ k(·, ·), where · is the mean over the landmarks that have the view. Two items are then alike where they share more
+than landmarks do on average, and each row sums to 0.
+
 Papers: Kondor & Lafferty 2002, Diffusion Kernels on Graphs; Fouss et al. 2007, Random-Walk Computation of Similarities
 between Nodes of a Graph, with Application to Collaborative Recommendation (here: two steps only).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -45,6 +49,8 @@ class NamesKernel:
     """Weight of each name: rare ones count more."""
     rows_ME: csr_array
     """The landmarks' names, float32: weighted, unit rows; empty where a landmark has none."""
+    mean_M: NDArray[np.float32] | None = None
+    """Mean of the landmarks' rows of the kernel; None: it is not centred."""
 
     def rows_of(self, view: View) -> csr_array:
         """The items' names as rows that can be compared, float64 [N, E]; unit length, or empty."""
@@ -61,15 +67,25 @@ class NamesKernel:
         Returns:
             Each row depends on its item alone.
         """
-        near_MB = (self._exact_ME @ rows_BE.T).toarray()
-        if self.decay == 0:
-            return np.asarray(near_MB.T)
-        kernel_MB = near_MB + self.decay * self._carried(near_MB)
-        lengths_B = self._lengths(near_MB, kernel_MB)
-        kernel_MB += self.decay * self._carried(kernel_MB)
-        kernel_MB /= self._lengths_M[:, None]
-        kernel_MB /= lengths_B
-        return np.asarray(kernel_MB.T)
+        kernel_MB = (self._exact_ME @ rows_BE.T).toarray()
+        if self.decay > 0:
+            near_MB = kernel_MB
+            kernel_MB = near_MB + self.decay * self._carried(near_MB)
+            lengths_B = self._lengths(near_MB, kernel_MB)
+            kernel_MB += self.decay * self._carried(kernel_MB)
+            kernel_MB /= self._lengths_M[:, None]
+            kernel_MB /= lengths_B
+        return _centred(np.asarray(kernel_MB.T), self.mean_M, np.diff(rows_BE.indptr) > 0, self.has_M)
+
+    @property
+    def own_rows(self) -> csr_array:
+        """The landmarks' names as rows that can be compared, float64 [M, E]."""
+        return self._exact_ME
+
+    @property
+    def has_M(self) -> NDArray[np.bool_]:
+        """Which landmarks have any evidence."""
+        return np.asarray(np.diff(self.rows_ME.indptr) > 0)
 
     def _carried(self, kernel_MB: NDArray[np.float64]) -> NDArray[np.float64]:
         """K times a block of columns. A name that only one landmark has adds to the diagonal of K alone."""
@@ -118,6 +134,8 @@ class VectorsKernel:
     """What made the vectors. A view of another source is not compared: its items count as without a vector."""
     vectors_ML: NDArray[np.float32]
     """The landmarks' vectors: unit rows; zeros where a landmark has none."""
+    mean_M: NDArray[np.float32] | None = None
+    """Mean of the landmarks' rows of the kernel; None: it is not centred."""
 
     def rows_of(self, view: View) -> NDArray[np.float64]:
         """The items' vectors, float64; unit rows, or zeros.
@@ -151,9 +169,20 @@ class VectorsKernel:
             Each row depends on its item alone.
         """
         kernel_BM = np.exp(self.gamma * (rows_BL @ self._exact_ML.T - 1))
-        kernel_BM[~rows_BL.any(axis=1)] = 0
-        kernel_BM[:, ~self.vectors_ML.any(axis=1)] = 0
-        return kernel_BM
+        has_B = rows_BL.any(axis=1)
+        kernel_BM[~has_B] = 0
+        kernel_BM[:, ~self.has_M] = 0
+        return _centred(kernel_BM, self.mean_M, np.asarray(has_B), self.has_M)
+
+    @property
+    def own_rows(self) -> NDArray[np.float64]:
+        """The landmarks' vectors, float64 [M, L]."""
+        return self._exact_ML
+
+    @property
+    def has_M(self) -> NDArray[np.bool_]:
+        """Which landmarks have any evidence."""
+        return np.asarray(self.vectors_ML.any(axis=1))
 
     @cached_property
     def _exact_ML(self) -> NDArray[np.float64]:
@@ -196,6 +225,28 @@ def fit_view(view: View, decay: float, gamma: float) -> ViewKernel | None:
     idf_E = idf_E.astype(np.float32)
     rows_ME = csr_array(weighted(renamed(view, names), idf_E), dtype=np.float32)
     return NamesKernel(1.0, decay, names, idf_E, rows_ME)
+
+
+def centred(kernel: ViewKernel) -> ViewKernel:
+    """The same kernel after the mean of its landmarks was taken away, which at least one of them must have."""
+    own_MM = kernel.compare(kernel.own_rows)
+    return replace(kernel, mean_M=own_MM[kernel.has_M].mean(axis=0).astype(np.float32))
+
+
+def _centred(
+    kernel_BM: NDArray[np.float64],
+    mean_M: NDArray[np.float32] | None,
+    has_B: NDArray[np.bool_],
+    has_M: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Take the means away, where both the item and the landmark have the view; unchanged where mean_M is None."""
+    if mean_M is None:
+        return kernel_BM
+    kernel_BM = kernel_BM - mean_M
+    kernel_BM -= kernel_BM[:, has_M].mean(axis=1, keepdims=True)
+    kernel_BM[~has_B] = 0
+    kernel_BM[:, ~has_M] = 0
+    return kernel_BM
 
 
 def evidence(kernels: Mapping[str, ViewKernel], views: Views) -> dict[str, Rows]:

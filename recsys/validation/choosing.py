@@ -1,6 +1,7 @@
 """Choose a head on held-out items: one that is clearly better than floors that learn nothing from users."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +10,12 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.validation.choosing_fields import choose_fields
+from recsys.validation.choices import Choice, RidgeChoice, Tried, Weights
+from recsys.validation.choosing_fields import Fields, choose_fields
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
-from recsys.validation.trying import Choice, RidgeChoice, Weights, try_all, try_views
+from recsys.validation.trying import try_all, try_first_light_with, try_views
 
 MOST_LISTED = 0.2
 """Recall of long lists counts only where they hold at most this share of the candidates."""
@@ -48,9 +50,10 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    Views that the dataset has are then added to the kernel of the best trained head, and to that of the best one that
-    learns from users, see `choose_views`. If any helps, only trained heads with these views compete with the floors;
-    where none of them is taken, what was best without views is.
+    Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
+    the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
+    views. Where some help trained heads, only those with these views compete with the floors; if neither of them nor
+    first light with views is taken, what was best without views is.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -87,7 +90,7 @@ def choose_recipe(
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, params, ridges, k, report, fields.field_terms)
+        best = _with_views(sets, counted, tried, best, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -112,36 +115,59 @@ def _with_views(
     ridges: Sequence[RidgeChoice],
     k: int,
     report: Callable[[str], None],
-    field_terms: float,
+    fields: Fields,
 ) -> Choice:
-    """The best choice where views may join the kernels of the best heads; what is tried is added to `tried`."""
-    trained = [one for one in tried if one.lexical_share is not None]
-    if not trained:
-        return best
-    start = best if best in trained else max(trained, key=lambda one: mean_ndcg(tried[one]))
-    taught = [one for one in trained if one.metric_power is not None]
-    # The best of those that learn from users joins in any case: texts alone may be too weak to learn from, views not.
-    heads = {start, max(taught, key=lambda one: mean_ndcg(tried[one]), default=start)}
-    kernels = kernels_of(heads)
-
-    def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
-        found: dict[Choice, Figures] = {}
-        for validation, factors in zip(sets, counted, strict=True):
-            for choice, figures_U2 in try_views(
-                validation, wanted, kernels, params, ridges, k, report, field_terms
-            ):
-                found.setdefault(choice, []).append(figures_U2 * factors)
-        found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
-        tried.update(found)
-        return found
-
+    """The best choice where views may join the kernels of first light and of the best heads; adds to `tried`."""
     weights = [weight for weight in params.view_weights if weight > 0]
-    views = choose_views(sorted(sets[0].dataset.views), weights, tried[start], trial, params.standard_errors)
-    if not views:
-        return best
-    rest = {one: tried[one] for one in tried if one.views == views or one.lexical_share is None}
-    found = _surest(rest, params.standard_errors)
-    return found if found.views else best
+
+    def choose(
+        start: Choice, try_on: Callable[[ValidationSet, Sequence[Weights]], Iterator[Tried]]
+    ) -> Weights:
+        def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
+            found: dict[Choice, Figures] = {}
+            for validation, factors in zip(sets, counted, strict=True):
+                for choice, figures_U2 in try_on(validation, wanted):
+                    found.setdefault(choice, []).append(figures_U2 * factors)
+            found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
+            tried.update(found)
+            return found
+
+        names = sorted(sets[0].dataset.views)
+        return choose_views(names, weights, tried[start], trial, params.standard_errors)
+
+    def highest(some: Sequence[Choice]) -> Choice:
+        return max(some, key=lambda one: mean_ndcg(tried[one]))
+
+    of_light: Weights = ()
+    of_trained: Weights = ()
+    light, trained = list(fields.tried), [one for one in tried if one.lexical_share is not None]
+    if light and fields.first_light is not None:
+        try_light = partial(
+            try_first_light_with, params=fields.first_light, ridges=ridges, fusion=params, k=k, report=report
+        )
+        of_light = choose(highest(light), try_light)
+    if trained:
+        start = best if best in trained else highest(trained)
+        taught = [one for one in trained if one.metric_power is not None]
+        # The best of those that learn from users joins in any case: texts alone may be too weak, views not.
+        kernels = kernels_of({start, highest(taught or [start])})
+        try_trained = partial(
+            try_views,
+            kernels=kernels,
+            params=params,
+            ridges=ridges,
+            k=k,
+            report=report,
+            field_terms=fields.field_terms,
+        )
+        of_trained = choose(start, try_trained)
+    joined = {
+        one: figures
+        for one, figures in tried.items()
+        if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
+    }
+    found = _surest(joined, params.standard_errors)
+    return found if found.views or not of_trained else best
 
 
 def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
+from recsys.validation.choices import Choice, RidgeChoice
 from recsys.validation.comparing import Figures, gain, mean_ndcg
 from recsys.validation.sets import ValidationSet
-from recsys.validation.trying import Choice, RidgeChoice, try_first_light
+from recsys.validation.trying import try_first_light
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def choose_fields(
     def tried(way: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
         is_any, found = False, dict[Choice, Figures]()
         for validation, factors in zip(sets, counted, strict=True):
-            by_field, figures = try_first_light(validation, way, ridges, params.seed, k)
+            by_field, figures = try_first_light(validation, way, ridges, params, k)
             is_any |= by_field
             for choice, figures_U2 in figures.items():
                 found.setdefault(choice, []).append(figures_U2 * factors)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from recsys.validation.choices import Choice, Weights
 from recsys.validation.comparing import Figures, gain_by_users
-from recsys.validation.trying import Choice, Weights
 
 Trial = Callable[[Sequence[Weights]], Mapping[Choice, Figures]]
 """Tries heads with each of some views and weights; returns the figures of all."""

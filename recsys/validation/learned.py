@@ -32,8 +32,8 @@ from recsys.ranking.ranker import Ranker
 from recsys.ranking.recommender import learn_recommender
 from recsys.ranking.tasks import RankingTask, make_task
 from recsys.validation.bounds import lower_bound
+from recsys.validation.choices import RidgeChoice
 from recsys.validation.sets import COLD, MIXED, WARM, ValidationSet, hold_out_items_and_pairs
-from recsys.validation.trying import RidgeChoice
 from recsys.validation.tuning import tuning_sets
 from recsys.validation.weighing import profiled, untrained_lists
 

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.encoders.params import FirstLightParams
-from recsys.heads.learning import Survey, coordinates, first_light_of, learn, profiles, survey, words_of
+from recsys.features.views import take
+from recsys.heads.learning import (
+    Survey,
+    coordinates,
+    first_light_of,
+    learn,
+    profiles,
+    survey,
+    warm_views,
+    words_of,
+)
 from recsys.heads.params import FusionParams
-from recsys.heads.recipe import ALONE
 from recsys.heads.words import words_projection, words_ratio
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among, weighed
@@ -19,59 +28,11 @@ from recsys.profiles.ridge import Ridge
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
 from recsys.ranking.tasks import rank_each
+from recsys.validation.choices import Choice, RidgeChoice, Tried, Weights
 from recsys.validation.sets import COLD, LONG, ValidationSet, metrics_per_user
 
 # Shape suffixes: U users of a fold, T users of its task, B users of a block, W warm items, H held-out items,
 # D dimensions of meaning.
-BLEND = "plain blend"
-FIRST_LIGHT = "first light"
-
-
-Weights = tuple[tuple[str, float], ...]
-"""Views with their weights above 0, by name."""
-RidgeChoice = tuple[float, float]
-"""λ of ridge users, and the weight of their prior."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One recipe to try."""
-
-    lexical_share: float | None
-    """None: no head, or that of first light, which sets its own by the length of the texts."""
-    metric_power: float | None
-    """None: no head, or one whose directions come from texts."""
-    words_weight: float
-    ridge_lambda: float
-    prior_weight: float = 0.0
-    """Of users, see `recsys.profiles.prior`."""
-    is_first_light: bool = False
-    views: Weights = ()
-    """Views in its kernel."""
-
-    @property
-    def has_head(self) -> bool:
-        """Whether profiles are more than the encoder's own vectors."""
-        return self.lexical_share is not None or self.is_first_light
-
-    @property
-    def name(self) -> str:
-        """The choice in words, for reports."""
-        prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
-        return f"{self._profiles}, λ {self.ridge_lambda:g}{prior}"
-
-    @property
-    def _profiles(self) -> str:
-        if self.is_first_light:
-            return FIRST_LIGHT
-        if self.lexical_share is None:
-            return BLEND if self.words_weight else ALONE
-        apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
-        power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
-        views = "".join(f"{name} {weight:g}, " for name, weight in self.views)
-        return f"{views}words {self.lexical_share:g}, {power}{apart}"
-
-
 Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
 """Turns user rows into choices with their scores_BH; the choices are the same for every block."""
 
@@ -130,7 +91,7 @@ def try_all(
     k: int,
     report: Callable[[str], None],
     field_terms: float = 0.0,
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+) -> Iterator[Tried]:
     """Try every choice without views, except for first light; yield it with its users' metrics on held-out items."""
     for one in alone_lambdas:
         yield from _measure(validation, k, _floors(validation, one, params.seed))
@@ -154,7 +115,7 @@ def try_views(
     k: int,
     report: Callable[[str], None],
     field_terms: float = 0.0,
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+) -> Iterator[Tried]:
     """Try heads with views.
 
     Args:
@@ -175,8 +136,7 @@ def try_views(
         return
     for views in wanted:
         if all(name in fold.surveyed.view_kernels for name, _ in views):
-            named = " and ".join(f"{name} with weight {weight:g}" for name, weight in views)
-            report(f"validation: learning a head with {named}")
+            report(f"validation: learning a head with {_named(views)}")
             for share, by_users in kernels:
                 yield from try_heads(fold, share, params.metric_powers if by_users else (None,), views)
 
@@ -194,38 +154,61 @@ def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored
 
 
 def try_first_light(
-    validation: ValidationSet, params: FirstLightParams, ridges: Sequence[RidgeChoice], seed: int, k: int
+    validation: ValidationSet,
+    params: FirstLightParams,
+    ridges: Sequence[RidgeChoice],
+    fusion: FusionParams,
+    k: int,
+    views: Weights = (),
 ) -> tuple[bool, dict[Choice, NDArray[np.float64]]]:
-    """Try the head of first light over the warm items' texts.
+    """Try the head of first light over the warm items' texts and views.
 
     Args:
         validation: to learn from and to judge by.
         params: section `first_light`.
         ridges: what to try of ridge users.
-        seed: of what is random in judging.
+        fusion: section `fusion`.
         k: cutoff.
+        views: those in the kernel.
 
     Returns:
         Whether its words are counted by field, and each choice with its users' metrics on the held-out items, [U, 2];
-        no choice where the texts are too few.
+        no choice where the texts are too few, or no landmark has one of the views.
     """
     dataset = validation.dataset
-    head = first_light_of(dataset, params)
-    if head is None:
+    head = first_light_of(dataset, params, warm_views(dataset, fusion, dict(views)))
+    if head is None or len(head.views) < len(views):
         return False, {}
     sides = (dataset.warm, validation.held)
     made = [
-        head.profiles([dataset.texts[row] for row in rows], dataset.vectors_ID[rows])[:, head.lexical_width :]
+        head.profiles(
+            [dataset.texts[row] for row in rows], dataset.vectors_ID[rows], take(dataset.views, rows)
+        )[:, head.lexical_width :]
         for rows in sides
     ]  # users are 0 in the first dimension
-    recipe = partial(Choice, None, None, 0.0, is_first_light=True)
-    tried = dict(_measure_each(validation, None, made, recipe, ridges, seed, k))
+    recipe = partial(Choice, None, None, 0.0, is_first_light=True, views=views)
+    tried = dict(_measure_each(validation, None, made, recipe, ridges, fusion.seed, k))
     return head.kernel.lexical.longest_field is not None, tried
+
+
+def try_first_light_with(
+    validation: ValidationSet,
+    wanted: Sequence[Weights],
+    params: FirstLightParams,
+    ridges: Sequence[RidgeChoice],
+    fusion: FusionParams,
+    k: int,
+    report: Callable[[str], None],
+) -> Iterator[Tried]:
+    """Try first light with each of some views, see `try_first_light`."""
+    for views in wanted:
+        report(f"validation: learning the head of first light with {_named(views)}")
+        yield from try_first_light(validation, params, ridges, fusion, k, views)[1].items()
 
 
 def try_heads(
     fold: Fold, share: float, powers: Sequence[float | None], views: Weights = ()
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+) -> Iterator[Tried]:
     """Try heads of one kernel, with and without separate words; those learned from texts only with them.
 
     Args:
@@ -263,7 +246,7 @@ def _measure_each(
     ridges: Sequence[RidgeChoice],
     seed: int,
     k: int,
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+) -> Iterator[Tried]:
     """The users' metrics of one head with each ridge regression.
 
     With separate words, scores are the sum of both parts' scores instead of made of profiles. Every user is solved with
@@ -299,9 +282,11 @@ def _measure_each(
     yield from _measure(validation, k, scores_of)
 
 
-def _measure(
-    validation: ValidationSet, k: int, scores_of: Scored
-) -> Iterator[tuple[Choice, NDArray[np.float64]]]:
+def _named(views: Weights) -> str:
+    return " and ".join(f"{name} with weight {weight:g}" for name, weight in views)
+
+
+def _measure(validation: ValidationSet, k: int, scores_of: Scored) -> Iterator[Tried]:
     """The users' metrics of each choice."""
     task = validation.tasks[COLD]
     for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():

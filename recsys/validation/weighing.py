@@ -18,8 +18,8 @@ from recsys.ranking.dot import Dot
 from recsys.ranking.head_and_tail import TAIL, TailRule
 from recsys.ranking.learning import CoOccurrence, balanced, co_occurrence, item_weights
 from recsys.ranking.ranker import Ranker
+from recsys.validation.choices import RidgeChoice
 from recsys.validation.sets import MIXED, WARM, ListMetrics, ValidationSet, hold_out_items_and_pairs
-from recsys.validation.trying import RidgeChoice
 
 # Shape suffixes: U users.
 _Weighted = tuple[float | None, float, float]

@@ -1,4 +1,4 @@
-"""What every view promises, whatever its kind, in a head that joins it with texts."""
+"""What every view promises, whatever its kind, in a trained head and in first light."""
 
 import json
 from dataclasses import replace
@@ -12,14 +12,17 @@ from recsys.features.views import DenseView, SparseView, take
 from recsys.heads.head_file import read_head, view_weights, write_head
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
-from recsys.heads.view_kernels import NamesKernel, fit_view
-from tests.heads.world import dataset, fusion_params
+from recsys.heads.view_kernels import NamesKernel, centred, fit_view
+from tests.heads.world import FIRST_LIGHT, dataset, fusion_params
 
 __all__ = ["dataset", "fusion_params"]
 
 KINDS = ["names", "names, two steps", "vectors"]
 VIEW = "evidence"
-PLAIN = Recipe(0.3, 0.75, 1.0, None, {})
+HEADS = {
+    "trained": Recipe(0.3, 0.75, 1.0, None, {}),
+    "first light": Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT),
+}
 
 
 def sparse_view(n, seed=0):
@@ -55,9 +58,14 @@ def params(kind, fusion_params):
     return fusion_params.model_copy(update={"view_decay": 0.3 if kind == "names, two steps" else 0.0})
 
 
+@pytest.fixture(scope="module", params=HEADS)
+def plain(request):
+    return HEADS[request.param]
+
+
 @pytest.fixture(scope="module")
-def head(viewed, params):
-    return learn_head(viewed, replace(PLAIN, view_weights={VIEW: 1.0}), params)
+def head(plain, viewed, params):
+    return learn_head(viewed, replace(plain, view_weights={VIEW: 1.0}), params)
 
 
 def profiles_of(head, some, rows, views=None):
@@ -125,21 +133,22 @@ def test_views_of_other_items_are_refused(head, viewed):
         head.profiles(viewed.texts[:2], viewed.vectors_ID[:2], viewed.views)
 
 
-def test_a_view_of_weight_zero_gives_the_same_bytes_as_none(viewed, dataset, params, tmp_path):
+def test_a_view_of_weight_zero_gives_the_same_bytes_as_none(plain, viewed, dataset, params, tmp_path):
     folders = [tmp_path / name for name in ("zero", "unused", "absent")]
     learned = [
-        learn_head(viewed, replace(PLAIN, view_weights={VIEW: 0.0}), params),
-        learn_head(viewed, PLAIN, params),
-        learn_head(dataset, PLAIN, params),
+        learn_head(viewed, replace(plain, view_weights={VIEW: 0.0}), params),
+        learn_head(viewed, plain, params),
+        learn_head(dataset, plain, params),
     ]
     for folder, one in zip(folders, learned, strict=True):
         write_head(one, folder)
     for name in ("head.npz", "head.json"):
         assert len({(folder / name).read_bytes() for folder in folders}) == 1
-    assert json.loads((folders[0] / "head.json").read_text("utf-8"))["version"] == 2
+    version = 4 if plain.first_light else 2
+    assert json.loads((folders[0] / "head.json").read_text("utf-8"))["version"] == version
 
 
-def test_a_saved_head_makes_the_same_profiles_and_the_same_bytes(head, viewed, tmp_path):
+def test_a_saved_head_makes_the_same_profiles_and_the_same_bytes(plain, head, viewed, tmp_path):
     paths = write_head(head, tmp_path)
     before = [path.read_bytes() for path in paths]
     again = read_head(tmp_path)
@@ -147,12 +156,14 @@ def test_a_saved_head_makes_the_same_profiles_and_the_same_bytes(head, viewed, t
     np.testing.assert_array_equal(profiles_of(again, viewed, rows), profiles_of(head, viewed, rows))
     write_head(again, tmp_path)
     assert [path.read_bytes() for path in paths] == before
-    assert json.loads(paths[1].read_text("utf-8"))["version"] == 5
+    assert json.loads(paths[1].read_text("utf-8"))["version"] == (9 if plain.first_light else 5)
     assert view_weights(tmp_path) == {VIEW: 1.0}
 
 
-def test_weights_of_a_head_without_views_are_none_and_of_a_damaged_one_an_error(dataset, params, tmp_path):
-    _, path = write_head(learn_head(dataset, PLAIN, params), tmp_path)
+def test_weights_of_a_head_without_views_are_none_and_of_a_damaged_one_an_error(
+    plain, dataset, params, tmp_path
+):
+    _, path = write_head(learn_head(dataset, plain, params), tmp_path)
     assert view_weights(tmp_path) == {}
     path.write_text('{"views": [{"name": "image"}]}')
     with pytest.raises(EncoderError, match="cannot be read"):
@@ -173,10 +184,10 @@ def test_a_head_whose_view_does_not_fit_its_landmarks_is_refused(head, tmp_path)
     path, _ = write_head(head, tmp_path)
     with np.load(path) as saved:
         arrays = {name: saved[name] for name in saved.files}
-    cut = "view_0_vectors" if "view_0_vectors" in arrays else "view_0_idf"
-    np.savez(path, **arrays | {cut: arrays[cut][:-1]})
-    with pytest.raises(EncoderError, match="no readable head: view 'evidence'"):
-        read_head(tmp_path)
+    for cut in {"view_0_vectors", "view_0_idf", "view_0_mean"} & arrays.keys():
+        np.savez(path, **arrays | {cut: arrays[cut][:-1]})
+        with pytest.raises(EncoderError, match="no readable head: view 'evidence'"):
+            read_head(tmp_path)
 
 
 def test_two_steps_are_the_powers_of_the_landmarks_cosines():
@@ -195,6 +206,20 @@ def test_two_steps_are_the_powers_of_the_landmarks_cosines():
         walks, np.outer(lengths, lengths), out=np.zeros_like(walks), where=np.outer(lengths, lengths) > 0
     )
     np.testing.assert_allclose(kernel.compare(kernel.rows_of(view)), expected[:, landmarks], atol=1e-6)
+
+
+def test_a_centred_kernel_is_the_inner_product_of_items_without_their_mean():
+    view, landmarks = dense_view(40, seed=3), np.arange(30)
+    plain = fit_view(view.take(landmarks), 0.0, 2.0)
+    kernel, rows = centred(plain), plain.rows_of(view)
+    has = view.has_N
+    between = np.exp(2.0 * (rows @ rows.T - 1))  # of all items, by definition
+    weights = np.where(has[:30], 1 / has[:30].sum(), 0)
+    without = np.eye(40)
+    without[:, :30] -= weights
+    expected = np.where(np.outer(has, has), without @ between @ without.T, 0)[:, :30]
+    np.testing.assert_allclose(kernel.compare(rows), expected, atol=1e-6)
+    np.testing.assert_allclose(kernel.compare(rows).sum(axis=1), 0, atol=1e-6)
 
 
 def test_names_that_no_landmark_has_are_not_kept():

@@ -7,13 +7,8 @@ import pytest
 
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import fit_tfidf
-from recsys.heads.first_light import (
-    FirstLight,
-    choose_landmarks,
-    fit_words,
-    learn_from_texts,
-    pack_first_light,
-)
+from recsys.heads.first_light import FirstLight, pack_first_light
+from recsys.heads.from_texts import choose_landmarks, fit_words, learn_from_texts
 from recsys.heads.headed import load_head
 from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
 from recsys.heads.packing import pack_head

@@ -294,8 +294,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, path = write_head(head, tmp_path)
     words = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(words | {"version": 9}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 8"):
+    path.write_text(json.dumps(words | {"version": 10}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 9"):
         read_head(tmp_path)
     path.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = read_head(tmp_path)

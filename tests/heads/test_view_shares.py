@@ -10,6 +10,7 @@ from recsys.features.views import DenseView, SparseView, take
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
 from recsys.heads.view_shares import parts_of, view_shares
+from tests.heads.world import FIRST_LIGHT
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +28,16 @@ def viewed(dataset):
     return replace(dataset, views=views)
 
 
-@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["no separate words", "separate words"])
+RECIPES = {
+    "no separate words": Recipe(0.3, 0.75, 1.0, None, {}),
+    "separate words": Recipe(0.3, 0.75, 1.0, None, {}, words_weight=1.0),
+    "first light": Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT),
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
 def head(request, viewed, fusion_params):
-    weights = {"relations": 2.0, "image": 0.5}
-    recipe = Recipe(0.3, 0.75, 1.0, None, {}, words_weight=request.param, view_weights=weights)
+    recipe = replace(RECIPES[request.param], view_weights={"relations": 2.0, "image": 0.5})
     return learn_head(viewed, recipe, fusion_params)
 
 
@@ -57,6 +64,10 @@ def test_a_share_is_the_inner_product_of_what_the_part_adds_with_the_whole(head,
     text_NM = np.exp(
         head.kernel.gamma * (some[1].astype(np.float64) @ head.vectors_ML.T.astype(np.float64) - 1)
     )
+    if head.mean_D is not None:
+        landmarks = head.vectors_ML.astype(np.float64)
+        text_NM -= np.exp(head.kernel.gamma * (landmarks @ landmarks.T - 1)).mean(axis=0)
+        words_NM -= (head.words_MV @ head.words_MV.T).toarray().mean(axis=0)
     added = {"words": share * words_NM, "text": (1 - share) * text_NM}
     for name, kernel in head.views.items():
         view = take(viewed.views, rows)[name]

@@ -1,10 +1,22 @@
 import numpy as np
 import pytest
 
+from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from tests.dataset.make import dataset_of
 
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "iris", "jade"]
+FIRST_LIGHT = FirstLightParams(
+    min_items=20,
+    lexical_shares=(0.5, 0.5),
+    long_from_terms=40,
+    field_terms=0.0,
+    gamma=2.0,
+    constant=0.1,
+    width=64,
+    wide_up_to=0,
+    max_landmarks=200,
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,34 +3,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys.encoders.params import FirstLightParams
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
+from recsys.validation.choices import Choice
 from recsys.validation.choosing import _surest, choose_recipe
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
-from recsys.validation.trying import Choice, try_all, try_first_light
+from recsys.validation.trying import try_all, try_first_light
 from tests.dataset.make import dataset_of, with_matrix
-from tests.heads.world import WORDS
+from tests.heads.world import FIRST_LIGHT, WORDS
 
 HELD = np.arange(3, 120, 4)
 LAMBDAS = (0.3, 1.0, 3.0)
 RIDGES = tuple((one, weight) for one in LAMBDAS for weight in (0.0, 1.0))
 ALONE, BLEND = Choice(None, None, 0.0, 1.0), Choice(None, None, 1.0, 1.0)
 LIGHT = Choice(None, None, 0.0, 1.0, is_first_light=True)
-FIRST_LIGHT = FirstLightParams(
-    min_items=20,
-    lexical_shares=(0.5, 0.5),
-    long_from_terms=40,
-    field_terms=0.0,
-    gamma=2.0,
-    constant=0.1,
-    width=64,
-    wide_up_to=0,
-    max_landmarks=200,
-)
 NEWEST = np.arange(120, 160)
 HEAD, APART, UNTAUGHT = Choice(0.2, 0.5, 0.0, 1.0), Choice(0.2, 0.5, 1.0, 1.0), Choice(0.0, None, 1.0, 1.0)
 
@@ -169,7 +158,7 @@ def metrics_of_lists(validation, head, recipe, k):
 @pytest.mark.parametrize("prior_weight", [0.0, 1.0])
 def test_the_head_of_first_light_makes_the_lists_that_it_was_chosen_by(dataset, fusion_params, prior_weight):
     validation = hold_out_items(dataset, HELD, fusion_params.seed, 500)
-    _, tried = try_first_light(validation, FIRST_LIGHT, RIDGES, fusion_params.seed, 5)
+    _, tried = try_first_light(validation, FIRST_LIGHT, RIDGES, fusion_params, 5)
     recipe = Recipe(None, None, 1.0, None, {}, first_light=FIRST_LIGHT, prior_weight=prior_weight)
     head = learn_head(validation.dataset, recipe, fusion_params)
     found = metrics_of_lists(validation, head, recipe, 5)

@@ -8,11 +8,12 @@ from recsys.features.views import SparseView
 from recsys.heads.learning import learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
+from recsys.validation.choices import Choice
 from recsys.validation.choosing import choose_recipe, kernels_of
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import gain_by_users
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
-from recsys.validation.trying import Choice
+from tests.heads.world import FIRST_LIGHT
 
 HELD, LAMBDAS = np.arange(3, 120, 4), (0.3, 1.0, 3.0)
 
@@ -83,8 +84,8 @@ def view_of(things):
     )
 
 
-def chosen(some, params):
-    return choose_recipe(some, (HELD,), params, LAMBDAS, 5, 500)
+def chosen(some, params, first_light=None):
+    return choose_recipe(some, (HELD,), params, LAMBDAS, 5, 500, first_light=first_light)
 
 
 def test_heads_that_share_a_kernel_try_it_once():
@@ -123,9 +124,26 @@ def test_a_view_of_held_out_items_alone_cannot_be_learned_from(blind, fusion_par
     assert chosen(some, fusion_params) == chosen(blind, fusion_params)
 
 
-def test_the_learned_head_makes_the_lists_that_it_was_chosen_by(blind, fusion_params):
+def test_first_light_reads_a_view_that_helps_and_no_other(blind, fusion_params):
+    """A head of three directions cannot tell ten series apart, so first light is taken."""
+    noise = view_of(np.random.default_rng(3).integers(0, 10, 120))
+    views = {"noise": noise, "relations": view_of(np.arange(120) % 10)}
+    narrow, some = fusion_params.model_copy(update={"width": 3}), replace(blind, views=views)
+    without, found = chosen(blind, narrow, FIRST_LIGHT), chosen(some, narrow, FIRST_LIGHT)
+    assert found.first_light == FIRST_LIGHT and found.view_weights == {"relations": 1.0}
+    assert found.ndcg > without.ndcg + 0.2
+    assert found.sentence.startswith("head of first light, relations with weight 1, λ = ")
+    assert without.tried.items() <= found.tried.items()
+    assert set(learn_head(some, found, narrow).views) == {"relations"}
+    noisy = chosen(replace(blind, views={"noise": noise}), narrow, FIRST_LIGHT)
+    assert replace(noisy, tried={}) == replace(without, tried={})
+
+
+@pytest.mark.parametrize("first_light", [None, FIRST_LIGHT], ids=["trained", "first light"])
+def test_the_learned_head_makes_the_lists_that_it_was_chosen_by(blind, fusion_params, first_light):
     some = replace(blind, views={"relations": view_of(np.arange(120) % 10)})
-    recipe = chosen(some, fusion_params)
+    recipe = chosen(some, fusion_params, first_light)
+    assert recipe.view_weights and recipe.first_light == first_light
     validation = hold_out_items(some, HELD, fusion_params.seed, 500)
     head, task = learn_head(validation.dataset, recipe, fusion_params), validation.tasks[COLD]
     profiled = replace(

@@ -1,0 +1,61 @@
+"""What validation tries: one recipe of a head with its users, and how reports name it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.heads.recipe import ALONE
+
+# Shape suffixes: U users of a fold.
+BLEND = "plain blend"
+FIRST_LIGHT = "first light"
+
+
+Weights = tuple[tuple[str, float], ...]
+"""Views with their weights above 0, by name."""
+RidgeChoice = tuple[float, float]
+"""λ of ridge users, and the weight of their prior."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One recipe to try."""
+
+    lexical_share: float | None
+    """None: no head, or that of first light, which sets its own by the length of the texts."""
+    metric_power: float | None
+    """None: no head, or one whose directions come from texts."""
+    words_weight: float
+    ridge_lambda: float
+    prior_weight: float = 0.0
+    """Of users, see `recsys.profiles.prior`."""
+    is_first_light: bool = False
+    views: Weights = ()
+    """Views in its kernel."""
+
+    @property
+    def has_head(self) -> bool:
+        """Whether profiles are more than the encoder's own vectors."""
+        return self.lexical_share is not None or self.is_first_light
+
+    @property
+    def name(self) -> str:
+        """The choice in words, for reports."""
+        prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}{prior}"
+
+    @property
+    def _profiles(self) -> str:
+        views = "".join(f"{name} {weight:g}, " for name, weight in self.views)
+        if self.is_first_light:
+            return f"{views}{FIRST_LIGHT}"
+        if self.lexical_share is None:
+            return BLEND if self.words_weight else ALONE
+        apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
+        power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
+        return f"{views}words {self.lexical_share:g}, {power}{apart}"
+
+
+Tried = tuple[Choice, NDArray[np.float64]]
+"""A choice with its users' metrics on the held-out items, [U, 2]."""
