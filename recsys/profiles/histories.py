@@ -103,6 +103,29 @@ class Histories:
         found = _with_names(self._opinions.slice(start, end - start))
         return found.add_column(0, OPINIONS_SCHEMA.field("user"), pa.repeat(user, end - start))
 
+    def places_of(self, user: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """What a user likes and what they dislike, oldest first, as places in `names`.
+
+        A service asks this for every list: it takes a tenth of the time of `opinions_of`.
+        """
+        row = self._row_of_user.get(user)
+        start, end = (0, 0) if row is None else self._starts[row : row + 2].tolist()
+        place_O, weight_O = self._place_O[start:end], self._weight_O[start:end]
+        return place_O[weight_O > WITHDRAWAL], place_O[weight_O < WITHDRAWAL]
+
+    @cached_property
+    def names(self) -> pa.Array:
+        """Ids of the distinct items that somebody has an opinion of, in no order."""
+        return self._opinions["item_id"].combine_chunks().dictionary
+
+    @cached_property
+    def _place_O(self) -> NDArray[np.int32]:
+        return np.asarray(self._opinions["item_id"].combine_chunks().indices).astype(np.int32, copy=False)
+
+    @cached_property
+    def _weight_O(self) -> NDArray[np.float32]:
+        return np.asarray(self._opinions["weight"].combine_chunks())
+
     def items_of(self, user: str) -> tuple[str, ...]:
         """The distinct items that the user likes, oldest first; () for an unknown user."""
         return liked_items(self.opinions_of(user))

@@ -6,6 +6,7 @@ beside the ids themselves.
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -80,7 +81,7 @@ class ItemIds:
                 place += 1
         return rows_N
 
-    def rows_by_scan(self, items: Sequence[str]) -> NDArray[np.int64]:
+    def rows_by_scan(self, items: Sequence[str] | pa.Array) -> NDArray[np.int64]:
         """The same as `rows_of`, by reading all ids once: quicker for whoever asks once, since no index is built.
 
         Args:
@@ -89,7 +90,7 @@ class ItemIds:
         Returns:
             rows_N; UNKNOWN for an id that is none of these.
         """
-        wanted = pa.array(items, pa.string())
+        wanted = items if isinstance(items, pa.Array) else pa.array(items, pa.string())
         distinct = wanted.unique()
         place_I = pc.index_in(self.column, value_set=distinct)
         rows = np.flatnonzero(np.asarray(place_I.is_valid()))
@@ -104,3 +105,31 @@ class ItemIds:
         hash_I = np.fromiter(map(hash, self), np.int64, len(self))
         row_I = np.argsort(hash_I).astype(np.int32)  # not stable, but several times as fast
         return hash_I[row_I], row_I
+
+
+class NamedRows(Sequence[str]):
+    """Distinct items of a catalogue by row. It reads as a list of their ids, which are only looked up where wanted.
+
+    Args:
+        ids: of the catalogue.
+        rows: of the items.
+    """
+
+    def __init__(self, ids: ItemIds, rows: list[int]) -> None:
+        self.ids, self.rows = ids, rows
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        """The id at one place, or at several."""
+        return self.ids.at(self.rows[place]) if isinstance(place, slice) else self.ids[self.rows[place]]
+
+    def __iter__(self) -> Iterator[str]:
+        """Their ids."""
+        return iter(self.ids.at(self.rows))

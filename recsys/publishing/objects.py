@@ -20,7 +20,7 @@ from recsys.profiles.details import ItemDetails, open_details, require_items
 from recsys.profiles.facts import ItemFacts
 from recsys.profiles.histories import HISTORY_SCHEMA, PAIRS, Histories, joined
 from recsys.profiles.history_files import load_histories, read_history
-from recsys.profiles.item_ids import UNKNOWN
+from recsys.profiles.item_ids import UNKNOWN, NamedRows
 from recsys.profiles.items import SCHEMA, Latest, Segment, latest
 from recsys.profiles.ridge import Ridge
 from recsys.profiles.shares import ItemShares
@@ -189,6 +189,29 @@ class Profiles:
         if "histories" in self.__dict__ or next(self._readings) > READ_ALONE:
             return self.histories.opinions_of(user)
         return joined(read_history(path, user) for path in self.history_paths).opinions_of(user)
+
+    def opinion_rows_of(self, user: str) -> tuple[NamedRows, NamedRows] | None:
+        """Items that one user likes, oldest first, and items that they dislike.
+
+        Args:
+            user: a pseudonym.
+
+        Returns:
+            None where the histories of all users have not been read, or an item of the user's is no longer live.
+        """
+        if "histories" not in self.__dict__:
+            return None
+        likes, dislikes = (self._row_of_name[places] for places in self.histories.places_of(user))
+        if (likes == UNKNOWN).any() or (dislikes == UNKNOWN).any():
+            return None
+        ids = self.latest.item_ids
+        return NamedRows(ids, likes.tolist()), NamedRows(ids, dislikes.tolist())
+
+    @cached_property
+    def _row_of_name(self) -> NDArray[np.int32]:
+        """The row of each of `Histories.names`; UNKNOWN for an item that is not live."""
+        found: NDArray[np.int32] = self.latest.item_ids.rows_by_scan(self.histories.names).astype(np.int32)
+        return found
 
     @cached_property
     def _readings(self) -> Iterator[int]:

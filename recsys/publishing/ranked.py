@@ -4,7 +4,7 @@ The list is that of scoring every item, except for what an approximate index mis
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -53,17 +53,25 @@ def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
 
 
 @dataclass(frozen=True)
-class _Group:
-    """Items whose inner products order them."""
+class _Behind:
+    """Items of which the index finds the best: their inner products order them."""
 
     mask_I: NDArray[np.bool_] | None
-    """Items of the group; None: all items."""
+    """None: all items."""
     factor: float
     """Factor on the inner products of these items."""
-    items_G: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    """Items of a small group, ascending."""
-    coarse: CoarseRows | None = None
-    """Of the vectors of a small group; None: the index is asked."""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Items that are compared with every user: those whose scores depend on more, and those of small groups."""
+
+    items_S: NDArray[np.int64]
+    """Ascending."""
+    factor_S: NDArray[np.float32]
+    """Factor on the inner product of each."""
+    coarse: CoarseRows
+    """Of their vectors, gathered once for all lists."""
 
 
 Items = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -118,19 +126,17 @@ class RankedSearcher:
         Returns:
             Items with their scores, best first; fewer than k where there are fewer.
         """
-        skipped = np.fromiter(exclude, np.int64, len(exclude))
         rows, scores = np.empty(0, np.int64), np.empty(0)
-        for group in self._groups:
-            factor = group.factor * self.growth
-            if group.coarse is None:
-                items, dots = self._nearest(group, query_D, k, exclude, only_I)
-            else:
-                least = _last_of(scores, k) / factor
-                items, dots = self._compared(group.items_G, group.coarse, query_D, k, skipped, only_I, least)
+        for behind in self._behind:
+            items, dots = self._nearest(behind, query_D, k, exclude, only_I)
+            factor = behind.factor * self.growth
             rows, scores = np.concatenate([rows, items]), np.concatenate([scores, dots * factor])
-        least = _last_of(scores, k)  # what is below is not even read
-        items, whole = self._best_scored(query_D, history, k, skipped, only_I, typical_share, least)
-        rows, scores = np.concatenate([rows, items]), np.concatenate([scores, whole])
+        if self._compared is not None:
+            least = _last_of(scores, k)  # what is below is not even read
+            items, whole = self._best_compared(
+                self._compared, query_D, history, k, exclude, only_I, typical_share, least
+            )
+            rows, scores = np.concatenate([rows, items]), np.concatenate([scores, whole])
         places = ordered(self._searcher.latest.item_ids, rows, scores, k)
         return list(zip(rows[places].tolist(), scores[places].tolist(), strict=True))
 
@@ -154,36 +160,30 @@ class RankedSearcher:
         histories_HI = csr_array((np.ones(len(rows), np.float32), rows, starts), shape)
         return self._items.score(dots_HC * np.float32(self.growth), histories_HI, candidates)
 
-    def _best_scored(
+    def _best_compared(
         self,
+        compared: _Compared,
         query_D: NDArray[np.float32],
         history: Sequence[int],
         k: int,
-        skipped: NDArray[np.int64],
+        exclude: Collection[int],
         only_I: NDArray[np.bool_] | None,
         typical_share: float,
         least: float,
     ) -> Items:
-        """The items that must all be scored, as far as they are among the k best and not surely below `least`."""
-        groups, coarse = self._items.groups, self._scored
-        if coarse is None:
-            return groups.scored, np.empty(0)
-        factor_S = groups.factor_S * self.growth
-        own_S = self.scores(np.zeros((1, len(groups.scored)), np.float32), [history], groups.scored)[0]
-        added_S = own_S.astype(np.float64)
+        """Those of the compared items that are among the k best and not surely below `least`."""
+        items_S = compared.items_S
+        added_S = self._items.added(np.asarray(history, np.int64), items_S).astype(np.float64)
         if typical_share:
             added_S += typical_share * self._typical_S
-        is_left_S = _left(groups.scored, skipped, only_I)
-        places = coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S, least)
-        items = groups.scored[places]
+        is_left_S = _left(items_S, np.fromiter(exclude, np.int64, len(exclude)), only_I)
+        factor_S = compared.factor_S.astype(np.float64) * self.growth
+        places = compared.coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S, least)
+        items = items_S[places]
         if not len(items):
             return items, np.empty(0)
-        # einsum, not BLAS: equal vectors get equal scores at any place
-        dots_C = np.einsum("cd,d->c", self._searcher.vectors_of(items), query_D) * np.float32(self.growth)
-        scores_C = (dots_C * groups.factor_S[places] + own_S[places]).astype(np.float64)
-        if typical_share:
-            scores_C += typical_share * self._typical_S[places]
-        return items, scores_C
+        dots_C = self._searcher.scores(query_D, items)  # as those behind the index are scored
+        return items, dots_C * factor_S[places] + added_S[places]
 
     def typical_scores(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the ranker adds to the scores of candidates for the whole typical history, [C]."""
@@ -198,58 +198,53 @@ class RankedSearcher:
 
     @cached_property
     def _typical_S(self) -> NDArray[np.float64]:
-        return self.typical_scores(self._items.groups.scored)
+        return np.empty(0) if self._compared is None else self.typical_scores(self._compared.items_S)
 
     def _nearest(
         self,
-        group: "_Group",
+        behind: _Behind,
         query_D: NDArray[np.float32],
         k: int,
         exclude: Collection[int],
         only_I: NDArray[np.bool_] | None,
     ) -> Items:
         """The k items of a group with the largest inner products, by the index."""
-        mask_I = group.mask_I
+        mask_I = behind.mask_I
         allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
         nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I, self._viewed)
         rows_K, dots_K = nearest.rows_QK[0], nearest.scores_QK[0]
         return rows_K[rows_K != PAD], dots_K[rows_K != PAD]
 
-    def _compared(
-        self,
-        items_G: NDArray[np.int64],
-        coarse: CoarseRows,
-        query_D: NDArray[np.float32],
-        k: int,
-        skipped: NDArray[np.int64],
-        only_I: NDArray[np.bool_] | None,
-        least: float,
-    ) -> Items:
-        """The same as `_nearest`, by comparing all items of a small group, but without those surely below `least`."""
-        one_G, nothing_G = np.ones(len(items_G)), np.zeros(len(items_G))
-        is_left_G = _left(items_G, skipped, only_I)
-        places = coarse.may_be_best(query_D, k, is_left_G, one_G, nothing_G, least)
-        return items_G[places], self._searcher.scores(query_D, items_G[places])
+    @cached_property
+    def _behind(self) -> list[_Behind]:
+        """Groups of which the index finds the best."""
+        by_dot = self._items.groups.by_dot
+        return [
+            _Behind(None if mask_I.all() else mask_I, factor)
+            for mask_I, factor in by_dot
+            if _is_large(mask_I)
+        ]
 
     @cached_property
-    def _groups(self) -> list["_Group"]:
-        """Groups that hold an item, those behind the index first: nothing is read of others that score less."""
-        found = [self._group(mask_I, factor) for mask_I, factor in self._items.groups.by_dot if mask_I.any()]
-        return sorted(found, key=lambda group: group.coarse is not None)
+    def _compared(self) -> _Compared | None:
+        groups = self._items.groups
+        items, factors = [groups.scored], [groups.factor_S]
+        for mask_I, factor in groups.by_dot:
+            if not _is_large(mask_I):
+                items.append(np.flatnonzero(mask_I))
+                factors.append(np.full(len(items[-1]), factor, np.float32))
+        items_S, factor_S = np.concatenate(items), np.concatenate(factors)
+        if not len(items_S):
+            return None
+        order = np.argsort(items_S)
+        items_S = items_S[order]
+        return _Compared(items_S, factor_S[order], CoarseRows.of(self._searcher.vectors_of(items_S)))
 
-    def _group(self, mask_I: NDArray[np.bool_], factor: float) -> "_Group":
-        if mask_I.all():
-            return _Group(None, factor)
-        if np.count_nonzero(mask_I) > GATHERED:
-            return _Group(mask_I, factor)
-        items_G = np.flatnonzero(mask_I)
-        return _Group(mask_I, factor, items_G, CoarseRows.of(self._searcher.vectors_of(items_G)))
 
-    @cached_property
-    def _scored(self) -> CoarseRows | None:
-        """Of the items that must all be scored, gathered once for all lists."""
-        items_S = self._items.groups.scored
-        return CoarseRows.of(self._searcher.vectors_of(items_S)) if len(items_S) else None
+def _is_large(mask_I: NDArray[np.bool_]) -> bool:
+    """Whether an index finds the best of a group faster than a comparison of all."""
+    n = int(np.count_nonzero(mask_I))
+    return n > GATHERED or 0 < n == len(mask_I)
 
 
 def _last_of(scores: NDArray[np.float64], k: int) -> float:

@@ -133,6 +133,10 @@ class DotItems:
         """The inner products themselves."""
         return dot_UC
 
+    def added(self, history: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Nothing."""
+        return np.zeros(len(candidates), np.float32)
+
     @property
     def groups(self) -> ItemGroups:
         """One group: the inner product orders all items."""

@@ -208,6 +208,11 @@ class WeightedItems:
             scores_UC[user, known] = scores_UC[user, known] * factor + added_T[places]
         return scores_UC
 
+    def added(self, history: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What the weights of a history's items add to the scores of candidates, [C]."""
+        added_T = self._added(history, np.ones(len(history), np.float32))
+        return np.append(added_T, np.float32(0))[self.place_I[candidates]]  # UNKNOWN is the last place
+
     @cached_property
     def groups(self) -> ItemGroups:
         """Every item with weights must be scored: there are few (`fusion.max_weighted_items`).

@@ -50,6 +50,17 @@ class RankedItems(Protocol):
             scores_UC. A score does not depend on which other users or candidates are scored.
         """
 
+    def added(self, history: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What one user's history adds to scores, whatever the inner products.
+
+        Args:
+            history: item rows.
+            candidates: item rows.
+
+        Returns:
+            added_C: what `score` gives where all inner products are 0.
+        """
+
     @property
     def groups(self) -> ItemGroups:
         """How a release finds the best items without scoring all of them."""

@@ -10,6 +10,7 @@ what is left out cannot be among the best.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -106,8 +107,13 @@ class CoarseRows:
         whole_D = np.round(query_D / step)
         taken = float(np.linalg.norm(query_D - whole_D * step)) * self.step
         length = float(np.linalg.norm(query_D))
-        about_N = np.asarray(_load().cdist(whole_D[None].astype(np.int8), self.whole_ND, metric="dot"))[0]
+        about_N = np.asarray(_load().dots_packed(whole_D[None].astype(np.int8), self._packed))[0]
         return about_N * (step * self.step), taken * self.length_N + length * (self.taken_N + FLOAT_NOISE)
+
+    @cached_property
+    def _packed(self) -> Any:  # noqa: ANN401  untyped library
+        """The copies once more, as numkong multiplies them fastest: in three quarters of the time."""
+        return _load().dots_pack(self.whole_ND)
 
     def _by_exact(
         self, turned_D: NDArray[np.float32], places: NDArray[np.int64]
@@ -126,12 +132,11 @@ def _largest(
     least: float,
 ) -> NDArray[np.int64]:
     """Places among which are the k largest of some numbers that are known to within `off_N`."""
-    left = np.flatnonzero(is_left_N)
-    about_L, off_L = about_N[left], off_N[left]
-    if len(left) > k:
-        surely_L = about_L - off_L
-        least = max(least, float(np.partition(surely_L, len(left) - k)[len(left) - k]))
-    may_be: NDArray[np.int64] = left[about_L + off_L >= least]
+    n_left = int(np.count_nonzero(is_left_N))
+    if n_left > k:
+        surely_N = np.where(is_left_N, about_N - off_N, -np.inf)
+        least = max(least, float(np.partition(surely_N, len(surely_N) - k)[len(surely_N) - k]))
+    may_be: NDArray[np.int64] = np.flatnonzero(is_left_N & (about_N + off_N >= least))
     return may_be
 
 

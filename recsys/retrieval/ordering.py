@@ -27,6 +27,10 @@ def ordered(ids: ItemIds, rows_N: NDArray[np.int64], scores_N: NDArray[np.floati
         left = np.flatnonzero(scores_N >= last)
     else:
         left = np.arange(len(scores_N))
+    best = left[np.argsort(-scores_N[left], kind="stable")]
+    if len(np.unique(scores_N[best])) == len(best):  # nothing is equal, so no id is read
+        places: list[int] = best[:k].tolist()
+        return places
     names = ids.at(rows_N[left].tolist())
     ranked = sorted(zip((-scores_N[left]).tolist(), names, left.tolist(), strict=True))
     return [place for _, _, place in ranked[:k]]

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from recsys.catalogue.fields import BadRow, identifier
-from recsys.profiles.item_ids import UNKNOWN, ItemIds
+from recsys.profiles.item_ids import UNKNOWN, ItemIds, NamedRows
 
 
 def id_text(value: object, name: str) -> str:
@@ -51,6 +51,8 @@ def known_rows(history: object, ids: ItemIds) -> tuple[list[int], list[str]]:
     """
     if isinstance(history, str | bytes) or not isinstance(history, Iterable):
         raise TypeError(f"history should be a list of item ids; for one item give history=[{history!r}]")
+    if isinstance(history, NamedRows) and history.ids is ids:
+        return list(history.rows), []
     given = list(history)
     names = [one if isinstance(one, str) else id_text(one, "item_id") for one in given]
     rows = ids.rows_of(names)

@@ -85,7 +85,7 @@ class Recommender:
         self.profiles.files.bring(self.manifest.answering_files())
         self.texts.open_head()
         _ = self.profiles.histories, self.filters.names, self.profiles.lexical, self.popular.newest_at
-        self.recommend(Taste(), ListRequest(k=1))
+        self.recommend(self.taste_of("nobody"), ListRequest(k=1))
         if len(self.profiles.latest.item_ids):
             first = self.profiles.latest.item_ids[0]
             self.recommend(Taste(likes=(first,)), ListRequest(k=1))

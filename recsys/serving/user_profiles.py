@@ -91,8 +91,10 @@ class UserProfiles:
         Returns:
             Empty for somebody of whom nothing is known. With feedback it is what the next release will know.
         """
-        found = before = self._profiles.opinions_of(pseudonym)
         weighting = self._profiles.manifest.model.weighting
+        if weighting.is_yes_or_no and not feedback and (rows := self._profiles.opinion_rows_of(pseudonym)):
+            return Taste(*rows)
+        found = before = self._profiles.opinions_of(pseudonym)
         added = frozenset[str]()
         if feedback and rules is not None:
             found = merge(before, feedback, rules, weighting.scales)

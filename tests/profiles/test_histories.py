@@ -56,6 +56,20 @@ def test_histories_of_several_parts_are_joined_oldest_first_and_distinct(tmp_pat
     assert histories.pairs.num_rows == 4
 
 
+def test_places_of_names_are_what_a_user_likes_and_dislikes(tmp_path):
+    rows = [("u", "b", 9), ("u", "a", 3), ("u", "c", 4, "dislike"), ("u", "d", 5, "unlike"), ("t", "c", 1)]
+    write(rows, tmp_path / "1")
+    write([("u", "e", 2), ("v", "c", 2, "dislike")], tmp_path / "2")
+    histories = load_histories([tmp_path / "1", tmp_path / "2"])
+    for user in ("t", "u", "v", "nobody"):
+        likes, dislikes = (
+            histories.names.take(pa.array(one)).to_pylist() for one in histories.places_of(user)
+        )
+        assert tuple(likes) == histories.items_of(user) and tuple(dislikes) == histories.disliked_by(user)
+    assert [len(one) for one in histories.places_of("u")] == [3, 1]
+    assert [len(one) for one in load_histories([]).places_of("u")] == [0, 0]
+
+
 def test_unknown_times_come_last_in_order_of_arrival(tmp_path):
     write([("u", "x", None), ("u", "y", 8)], tmp_path / "1")
     write([("u", "z", None)], tmp_path / "2")

@@ -30,6 +30,15 @@ def test_known_items_are_corrected_and_others_keep_their_score(weights):
     assert scores.dtype == np.float32
 
 
+def test_what_a_history_adds_is_the_score_without_inner_products(weights):
+    items, candidates = weights.over(["birch", "new", "cedar", "amber"]), np.arange(4)
+    for history in ([], [1], [0, 3], [3, 0, 2, 1]):
+        history_1I = csr_array((np.ones(len(history)), history, [0, len(history)]), (1, 4))
+        expected = items.score(np.zeros((1, 4)), history_1I, candidates)[0]
+        assert items.added(np.array(history, np.int64), candidates).tolist() == expected.tolist()
+    assert items.added(np.array([3, 0]), candidates).tolist() == [0.5, 0, 1, 0]
+
+
 def test_scores_do_not_depend_on_the_other_users(weights):
     items, histories = weights.over(["birch", "new", "cedar", "amber"]), csr_array(np.eye(4))
     raw = np.arange(16.0).reshape(4, 4)

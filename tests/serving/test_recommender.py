@@ -11,6 +11,7 @@ from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
 from recsys.errors import ReleaseError, RequestError, UnknownItem
 from recsys.features.text import feature_files
 from recsys.models.reference import ModelReference
+from recsys.profiles.item_ids import NamedRows
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
@@ -121,6 +122,24 @@ def test_damage_of_any_file_shows_before_a_release_answers(
     folder.write(object_key(file), b"damaged")
     with pytest.raises(ReleaseError, match=re.escape(file.name)):
         recommender.warm()
+
+
+def test_what_a_release_knows_of_a_user_is_the_same_by_row_as_by_id(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    film_workspace.ratings([("dan", "up"), ("ann", "up")], day=1)  # an item that has not arrived
+    recommender = of_release(film_workspace, folder)
+    histories = recommender.profiles.histories
+    for user in (*histories.users, "nobody"):
+        taste = recommender.taste_of(user)
+        assert tuple(taste.likes) == histories.items_of(user)
+        assert tuple(taste.dislikes) == histories.disliked_by(user)
+        by_id = Taste(histories.items_of(user), histories.disliked_by(user))
+        assert recommender.recommend(taste, ListRequest(k=4)) == recommender.recommend(
+            by_id, ListRequest(k=4)
+        )
+    by_row = [isinstance(recommender.taste_of(user).likes, NamedRows) for user in histories.users]
+    assert any(by_row) and not all(by_row)
 
 
 def test_candidates_are_ranked_alone_and_unknown_ones_are_named(

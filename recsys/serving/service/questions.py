@@ -12,10 +12,12 @@ from pydantic import BaseModel
 
 from recsys.errors import RequestError
 from recsys.evaluation.off_policy_lists import EXPLORED
-from recsys.serving.answers import Answer, ListRequest, Scored, Taste
+from recsys.serving.answers import Answer, Exploration, ListRequest, Scored, Taste
+from recsys.serving.exploration import Explorer
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import answer_schemas, request_schemas
 from recsys.serving.service.body_route import BodyRoute
+from recsys.serving.service.list_json import list_answered, search_answered
 from recsys.serving.service.shared import PROBLEMS, Now, Service, Whose, allowed_to, bounded, whose
 from recsys.serving.service.trial import Group
 
@@ -38,7 +40,9 @@ def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -
     if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
         group: Group = "current" if who.now is now else "trial"
         request.app.state.metrics.lists.labels(group).inc()
-    return answered(_explored(shown_list(answer, who.now.recommender), answer, service))
+    if answer.exploration is not None and service.explorer is not None:
+        return answered(_explored(answer, answer.exploration, who.now.recommender, service.explorer))
+    return list_answered(answer, who.now.recommender)
 
 
 @by_path.get("/similar/{item:path}", response_model=answer_schemas.ListAnswer)
@@ -47,7 +51,7 @@ def similar(
 ) -> Response:
     """The items nearest to an item."""
     wanted = list_request(request_schemas.ListBody(k=query.k), request)
-    return answered(shown_list(now.recommender.similar(item, wanted), now.recommender))
+    return list_answered(now.recommender.similar(item, wanted), now.recommender)
 
 
 @questions.post("/search", response_model=answer_schemas.SearchAnswer)
@@ -58,19 +62,7 @@ def search(body: request_schemas.SearchBody, now: Now, request: Request) -> Resp
     who = whose(body.user, body.pseudonym, now, request)
     recommender = who.now.recommender
     found = recommender.search(body.query, list_request(body, request), taste_of(body, who, request))
-    return answered(
-        answer_schemas.SearchAnswer(
-            release=found.release,
-            basis=found.basis,
-            items=[
-                answer_schemas.FoundItem(**one, probability=scored.probability)
-                for one, scored in zip(fields_of(found.items, recommender), found.items, strict=True)
-            ],
-            unknown=list(found.unknown),
-            n_candidates=found.n_candidates,
-            temperature=recommender.temperature,
-        )
-    )
+    return search_answered(found, recommender)
 
 
 @questions.post("/profile", response_model=answer_schemas.ProfileAnswer)
@@ -143,21 +135,21 @@ def predict(body: request_schemas.PredictBody, now: Now, request: Request) -> Re
 
 
 def _explored(
-    plain: answer_schemas.ListAnswer, answer: Answer, service: Service
-) -> answer_schemas.ExploredListAnswer | answer_schemas.ListAnswer:
-    """The list with its propensities, where places of it may explore; logs those that did."""
-    explored = answer.exploration
-    if explored is None or service.explorer is None:
-        return plain
+    answer: Answer, explored: Exploration, recommender: Recommender, explorer: Explorer
+) -> answer_schemas.ExploredListAnswer:
+    """A list with its propensities; logs the places that explored."""
     if explored.draws:
-        log.info(EXPLORED, extra={"fields": service.explorer.log_fields(answer)})
-    items = [
-        answer_schemas.ExploredItem(**one.model_dump(), propensity=propensity)
-        for one, propensity in zip(plain.items, explored.propensities, strict=True)
-    ]
+        log.info(EXPLORED, extra={"fields": explorer.log_fields(answer)})
     return answer_schemas.ExploredListAnswer(
-        **plain.model_dump(exclude={"items"}),
-        items=items,
+        release=answer.release,
+        basis=answer.basis,
+        items=[
+            answer_schemas.ExploredItem(**one, propensity=propensity)
+            for one, propensity in zip(
+                fields_of(answer.items, recommender), explored.propensities, strict=True
+            )
+        ],
+        unknown=list(answer.unknown),
         list_id=explored.list_id,
         explored=[draw.place for draw in explored.draws],
     )
@@ -174,7 +166,8 @@ def taste_of(body: request_schemas.UserBody, who: Whose, request: Request) -> Ta
         known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)
     elif pseudonym:
         known = now.recommender.taste_of(pseudonym)
-    return Taste((*known.likes, *body.history), known.dislikes, body.text, known.feedback, known.weights)
+    likes = (*known.likes, *body.history) if body.history else known.likes
+    return Taste(likes, known.dislikes, body.text, known.feedback, known.weights)
 
 
 def with_words(text: str, name: str, remedy: str) -> None:
@@ -195,16 +188,6 @@ def list_request(body: request_schemas.ListBody, request: Request) -> ListReques
 def answered(answer: BaseModel) -> Response:
     """An answer as JSON; FastAPI would first check and copy what is made here."""
     return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
-
-
-def shown_list(answer: Answer, recommender: Recommender) -> answer_schemas.ListAnswer:
-    """A list with what a page shows of its items."""
-    return answer_schemas.ListAnswer(
-        release=answer.release,
-        basis=answer.basis,
-        items=shown(answer.items, recommender),
-        unknown=list(answer.unknown),
-    )
 
 
 def shown(items: Sequence[Scored], recommender: Recommender) -> list[answer_schemas.ShownItem]:
