@@ -128,6 +128,7 @@ def test_what_a_release_knows_of_a_user_is_the_same_by_row_as_by_id(
     film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
     film_workspace.ratings([("dan", "up"), ("ann", "up")], day=1)  # an item that has not arrived
+    film_workspace.build()
     recommender = of_release(film_workspace, folder)
     histories = recommender.profiles.histories
     for user in (*histories.users, "nobody"):
