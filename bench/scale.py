@@ -65,11 +65,12 @@ class World:
     """One catalogue: its workspace, landing zone, store and cache, and what its steps took."""
 
     size: int
+    work: Path = WORK
 
     @property
     def folder(self) -> Path:
         """Of all of it."""
-        return WORK / str(self.size)
+        return self.work / str(self.size)
 
     @property
     def used(self) -> dict[str, dict[str, Any]]:
@@ -136,18 +137,18 @@ def _steps(
     world: World, catalogue: Catalogue, at: Artifacts, *, narrow: bool
 ) -> dict[str, Callable[[], dict[str, Any]]]:
     """Name -> what does it and says what it took."""
-    steps: dict[str, Callable[[], dict[str, Any]]] = {"land": partial(_land, world, catalogue)}
-    steps |= {name: partial(_command, world, name) for name in WALK if name not in NARROW}
-    steps["place"] = partial(_place, world, at)
+    steps: dict[str, Callable[[], dict[str, Any]]] = {"land": partial(land, world, catalogue)}
+    steps |= {name: partial(command, world, name) for name in WALK if name not in NARROW}
+    steps["place"] = partial(place, world, at)
     if not narrow:
-        steps |= {name: partial(_command, world, name) for name in NARROW}
+        steps |= {name: partial(command, world, name) for name in NARROW}
         steps["open"] = partial(_module, "bench.scale_open")
         steps["arrivals"] = partial(_module, "bench.scale_arrivals", str(world.size))
     if not narrow and world.size == SIZES[-1]:
         steps["encode"] = partial(_module, "bench.scale_encode", str(world.size))
     if narrow or world.size == SIZES[-1]:
         steps["narrow"] = partial(_narrow, world, at)
-        steps |= {f"narrow/{name}": partial(_command, world, name, NARROW_STORE) for name in NARROW}
+        steps |= {f"narrow/{name}": partial(command, world, name, NARROW_STORE) for name in NARROW}
     if narrow:
         store = str(world.folder / NARROW_STORE)
         steps["narrow/open"] = partial(_module, "bench.scale_open", store=store)
@@ -162,7 +163,8 @@ def _write_params(at: Artifacts) -> None:
     at.params.write_text(yaml.safe_dump(params, allow_unicode=True, sort_keys=False), "utf-8")
 
 
-def _land(world: World, catalogue: Catalogue) -> dict[str, Any]:
+def land(world: World, catalogue: Catalogue) -> dict[str, Any]:
+    """Make the workspace and land the files."""
     catalogue.create()
     RATES.mkdir(parents=True, exist_ok=True)
     (world.folder / "cache").mkdir()
@@ -172,12 +174,14 @@ def _land(world: World, catalogue: Catalogue) -> dict[str, Any]:
     return {}
 
 
-def _place(world: World, at: Artifacts) -> dict[str, Any]:
+def place(world: World, at: Artifacts) -> dict[str, Any]:
+    """Put vectors of the texts into the cache."""
     place_vectors(at, ModelReference.load(at.model_reference("champion")), world.size, WORK / "real")
     return {}
 
 
-def _command(world: World, name: str, store: str = "store") -> dict[str, Any]:
+def command(world: World, name: str, store: str = "store") -> dict[str, Any]:
+    """Run a command in a process of its own, and say what it took."""
     environment = os.environ | {"RECSYS_STORE": str(world.folder / store)}
     started = time.perf_counter()
     arguments = [name] if name in EFFECTS else ["run", name]

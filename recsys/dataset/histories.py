@@ -17,6 +17,27 @@ def padded(matrix_UI: csr_array) -> NDArray[np.int64]:
     return rows_UR
 
 
+def sums(histories_UI: csr_array, vectors_ID: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Sum the vectors of each user's items: what `histories_UI @ vectors_ID` gives, to the bit.
+
+    Where the types differ, SciPy first converts the vectors of the whole catalogue, whoever the users are. Here only
+    those of the users' items are read.
+
+    Args:
+        histories_UI: how much each item counts.
+        vectors_ID: one row per item; may be mapped.
+
+    Returns:
+        sums_UD in the wider of both types.
+    """
+    items = np.unique(histories_UI.indices)
+    if len(items) == len(vectors_ID):
+        return np.asarray(histories_UI @ vectors_ID)
+    places = np.searchsorted(items, histories_UI.indices)
+    shape = (histories_UI.shape[0], len(items))
+    return np.asarray(csr_array((histories_UI.data, places, histories_UI.indptr), shape) @ vectors_ID[items])
+
+
 def sample(rows: NDArray[np.int64], n: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
     """Sample at most n rows, ascending.
 

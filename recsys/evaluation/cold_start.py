@@ -151,7 +151,7 @@ def rank_cold(
     Returns:
         user_id, item_id, rank (1 = best), by user and rank.
     """
-    gram = gram_of(vectors_ID[task.warm]) if gram is None else gram
+    gram = gram_of(vectors_ID, task.warm) if gram is None else gram
     prior_RD = prior_among(
         task.users, task.interactions.matrix_UI, vectors_ID.__getitem__, prior_weight, lexical_width
     )

@@ -75,7 +75,7 @@ def statistics_after_cut(holdout: Holdout, models: Mapping[str, Scorer], similar
     """
     warm = np.flatnonzero(holdout.slice_of_item == "warm")
     caught = {name for name, model in models.items() if np.setdiff1d(model.learned_from, warm).size}
-    expected = gram_of(holdout.known.vectors_ID[warm])
+    expected = gram_of(holdout.known.vectors_ID, warm)
     caught |= {
         name
         for name, model in models.items()

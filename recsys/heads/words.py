@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.dataset.histories import sums
 from recsys.profiles.ridge import Ridge
 
 # Shape suffixes: U users, M landmarks, V terms, W dimensions of words, S sampled warm items, D dimensions of meaning.
@@ -64,10 +65,8 @@ def words_ratio(
     users = np.sort(rng.permutation(users)[:SAMPLED_USERS])
     items = np.sort(rng.permutation(len(words_WW))[:SAMPLED_ITEMS])
     known = csr_array(known_UW[users])
-    by_words = ((known @ words_WW.astype(np.float64)) @ words_WW[items].T).std(axis=1).mean()
-    by_meaning = (
-        (ridge.weights(known @ meaning_WD.astype(np.float64)) @ meaning_WD[items].T).std(axis=1).mean()
-    )
+    by_words = (sums(known, words_WW) @ words_WW[items].T).std(axis=1).mean()
+    by_meaning = (ridge.weights(sums(known, meaning_WD)) @ meaning_WD[items].T).std(axis=1).mean()
     return float(by_meaning / by_words) if by_words > 0 else 0.0
 
 

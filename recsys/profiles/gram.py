@@ -27,11 +27,12 @@ FOLDED_ROWS = 2**24
 """Rows whose products float64 adds: at most 2**24 (2**14)^2 (1 + 1e-3)^2 steps, a little more than half of 2**53."""
 
 
-def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
+def gram_of(vectors_ID: NDArray[np.floating], rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """Compute XᵀX of unit rows.
 
     Args:
         vectors_ID: unit rows; a memory map is read chunk by chunk.
+        rows: of X, distinct; None: all. They are not gathered, which would be a copy of nearly everything.
 
     Returns:
         gram_DD float64, symmetric.
@@ -39,7 +40,7 @@ def gram_of(vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
     Raises:
         ValueError: a value is not finite, or lies outside [-1, 1]; names the row.
     """
-    return _in_units(_steps(vectors_ID))
+    return _in_units(_steps(vectors_ID, rows))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.histories import sums
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
@@ -45,8 +46,9 @@ class RidgeUsers:
     def profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """w_UD of some users."""
         counted_UI = self.histories_UI if self.signals_UI is None else self.signals_UI
-        b_UD = self._with_typical(csr_array(counted_UI[users]), users) @ self.vectors_ID
-        return self.ridge.weights(b_UD)
+        return self.ridge.weights(
+            sums(self._with_typical(csr_array(counted_UI[users]), users), self.vectors_ID)
+        )
 
     def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:
         if self.typical is None or self.typical_weight == 0:
@@ -69,7 +71,7 @@ def ridge_of(dataset: Dataset, growth: float = 1.0) -> Ridge:
     """
     known, vectors_ID, first = dataset.interactions, dataset.vectors_ID, dataset.lexical_width
     prior_RD = prior_among(known.users, known.matrix_UI, vectors_ID.__getitem__, dataset.prior_weight, first)
-    return Ridge(gram_of(vectors_ID[dataset.warm]), dataset.ridge_lambda * growth, first, prior_RD)
+    return Ridge(gram_of(vectors_ID, dataset.warm), dataset.ridge_lambda * growth, first, prior_RD)
 
 
 def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:

@@ -8,6 +8,7 @@ result with scipy's percentile method.
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 # Shape suffixes: U users, S seeds, M metrics, B bootstrap rounds.
 BLOCK_ROUNDS = 100
+KEPT_DRAWS = 1 << 23
+"""Draws that are kept for the next figure over as many users (64 MB): drawing takes longer than what is made of it."""
 
 
 class Interval(BaseModel):
@@ -61,10 +64,25 @@ def resamples(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64
     Yields:
         drawn_BU, how often each user was drawn, for a block of rounds at a time.
     """
+    if n_users * rounds <= KEPT_DRAWS:
+        yield from _kept_draws(n_users, rounds, seed)
+    else:
+        yield from _draws(n_users, rounds, seed)
+
+
+def _draws(n_users: int, rounds: int, seed: int) -> Iterator[NDArray[np.int64]]:
     generator = np.random.default_rng(seed)
     shares_U = np.full(n_users, 1 / n_users)
     for start in range(0, rounds, BLOCK_ROUNDS):
-        yield generator.multinomial(n_users, shares_U, size=min(BLOCK_ROUNDS, rounds - start))
+        drawn_BU = generator.multinomial(n_users, shares_U, size=min(BLOCK_ROUNDS, rounds - start))
+        drawn_BU.flags.writeable = False
+        yield drawn_BU
+
+
+@lru_cache(maxsize=1)
+def _kept_draws(n_users: int, rounds: int, seed: int) -> tuple[NDArray[np.int64], ...]:
+    """The draws for one number of users; a slice is judged by many figures over the same users."""
+    return tuple(_draws(n_users, rounds, seed))
 
 
 def bootstrap(values_UM: NDArray[np.float64], rounds: int, seed: int) -> list[Interval]:

@@ -1,6 +1,6 @@
 """Ranking tasks: candidates to rank for users. Validation, judging and baselines all rank through this module."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,9 @@ from recsys.retrieval.exact import Candidates, best_of
 # E padded excluded items.
 BLOCK_SCORES = 1 << 23
 """Scores in memory at once (32 MB of float32)."""
+CANDIDATES_AT_ONCE = 1 << 15
+"""More candidates are scored piece by piece for the same users. Else there would be the fewer users in a block the more
+candidates there are, and every block would gather the vectors of all of them: quadratic time."""
 Choice = TypeVar("Choice", bound=Hashable)
 
 
@@ -77,8 +80,8 @@ def make_task(
     held_UC = csr_array(held_UI[:, candidates])
     users = np.flatnonzero((known.n_items_U > 0) & (np.diff(held_UC.indptr) > 0))
     users = sample(users, max_users, seed)
-    known_UC = csr_array(known.matrix_UI[:, candidates])
-    relevant_UR, excluded_UE = (_rows(one[users], candidates) for one in (held_UC, known_UC))
+    known_UC = csr_array(known.matrix_UI[users])[:, candidates]
+    relevant_UR, excluded_UE = (_rows(csr_array(one), candidates) for one in (held_UC[users], known_UC))
     return RankingTask(name, candidates, users, relevant_UR, excluded_UE)
 
 
@@ -101,8 +104,21 @@ def rank(
     Returns:
         Candidates whose rows are item rows.
     """
-    everything = (((None, scorer.scores(users[part], candidates)),) for part in _blocks(users, candidates))
-    return _ranked(everything, users, candidates, k, excluded_UE)[None]
+    columns_UE = None if excluded_UE is None else _columns(excluded_UE, candidates)
+    # A second ranker scores the best of all candidates again, so it has to see all of them.
+    needs_all = getattr(scorer, "second", None) is not None
+    size = max(1, len(candidates) if needs_all else min(len(candidates), CANDIDATES_AT_ONCE))
+    found = []
+    for part in _blocks(users, size):
+        best = None
+        for start in range(0, max(1, len(candidates)), size):
+            piece = candidates[start : start + size]
+            own_BE = None if columns_UE is None else _within(columns_UE[part], start, len(piece))
+            some = _best_items(scorer.scores(users[part], piece), piece, k, own_BE)
+            best = some if best is None else _better(best, some, k)
+        if best is not None:
+            found.append(best)
+    return _joined(found)
 
 
 def rank_each(
@@ -120,37 +136,52 @@ def rank_each(
     Returns:
         Choice -> ranked_UK, item rows, PAD where a list is short.
     """
-    blocks = (scores_of(task.users[part]) for part in _blocks(task.users, task.candidates))
-    ranked = _ranked(blocks, task.users, task.candidates, k, task.excluded_UE)
-    return {choice: found.rows_UK for choice, found in ranked.items()}
+    columns_UE = _columns(task.excluded_UE, task.candidates)
+    found: dict[Choice, list[Candidates]] = {}
+    for part in _blocks(task.users, len(task.candidates)):
+        for choice, scores_BC in scores_of(task.users[part]):
+            best = _best_items(scores_BC, task.candidates, k, columns_UE[part])
+            found.setdefault(choice, []).append(best)
+    return {choice: _joined(some).rows_UK for choice, some in found.items()}
 
 
-def _ranked(
-    blocks: Iterable[Iterable[tuple[Choice, NDArray[np.floating]]]],
-    users: NDArray[np.int64],
+def _best_items(
+    scores_BC: NDArray[np.floating],
     candidates: NDArray[np.int64],
     k: int,
-    excluded_UE: NDArray[np.int64] | None,
-) -> dict[Choice, Candidates]:
-    columns_UE = None if excluded_UE is None else _columns(excluded_UE, candidates)
-    found: dict[Choice, list[Candidates]] = {}
-    for part, block in zip(_blocks(users, candidates), blocks, strict=True):
-        for choice, scores_BC in block:
-            best = best_of(scores_BC, k, None if columns_UE is None else columns_UE[part])
-            rows_BK = np.where(best.rows_UK == PAD, PAD, candidates[best.rows_UK])
-            found.setdefault(choice, []).append(Candidates(rows_BK, best.scores_UK))
-    return {
-        choice: Candidates(
-            np.concatenate([one.rows_UK for one in some]), np.concatenate([one.scores_UK for one in some])
-        )
-        for choice, some in found.items()
-    }
+    own_BE: NDArray[np.int64] | None,
+) -> Candidates:
+    """The k best candidates of some users, as item rows; `own_BE` are places of candidates that must not appear."""
+    best = best_of(scores_BC, k, own_BE)
+    return Candidates(np.where(best.rows_UK == PAD, PAD, candidates[best.rows_UK]), best.scores_UK)
 
 
-def _blocks(users: NDArray[np.int64], candidates: NDArray[np.int64]) -> Iterator[slice]:
+def _better(first: Candidates, second: Candidates, k: int) -> Candidates:
+    """The k best of two lists for each user; of equal scores the first list's, whose candidates come earlier."""
+    rows_UL = np.concatenate([first.rows_UK, second.rows_UK], axis=1)
+    scores_UL = np.concatenate([first.scores_UK, second.scores_UK], axis=1)
+    order_UK = np.argsort(-scores_UL, axis=1, kind="stable")[:, :k]
+    return Candidates(
+        np.take_along_axis(rows_UL, order_UK, axis=1), np.take_along_axis(scores_UL, order_UK, axis=1)
+    )
+
+
+def _joined(blocks: Sequence[Candidates]) -> Candidates:
+    """Lists of blocks of users, one after the other."""
+    return Candidates(
+        np.concatenate([one.rows_UK for one in blocks]), np.concatenate([one.scores_UK for one in blocks])
+    )
+
+
+def _blocks(users: NDArray[np.int64], n_candidates: int) -> Iterator[slice]:
     """Slices of users whose scores fit into memory; one empty slice where there are no users."""
-    size = max(1, BLOCK_SCORES // max(1, len(candidates)))
+    size = max(1, BLOCK_SCORES // max(1, n_candidates))
     yield from (slice(start, start + size) for start in range(0, max(1, len(users)), size))
+
+
+def _within(places_BE: NDArray[np.int64], start: int, n: int) -> NDArray[np.int64]:
+    """Places among `n` candidates from `start` on; PAD for others."""
+    return np.where((places_BE >= start) & (places_BE < start + n), places_BE - start, PAD)
 
 
 def _columns(items_UE: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -44,7 +44,7 @@ class Known:
     @cached_property
     def ridge(self) -> Ridge:
         """Ridge regression over the items to learn from."""
-        return Ridge(gram_of(self.vectors_ID[self.training_set.fit_rows]), self.ridge_lambda)
+        return Ridge(gram_of(self.vectors_ID, self.training_set.fit_rows), self.ridge_lambda)
 
     @cached_property
     def chance_E(self) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ def validate(
     if not len(task.users):
         return None
     fit, k = np.setdiff1d(training_set.fit_rows, rows), min(k, len(rows))
-    ridge = Ridge(gram_of(vectors_ID[fit]), ridge_lambda)
+    ridge = Ridge(gram_of(vectors_ID, fit), ridge_lambda)
     known_UI = known.matrix_UI.astype(np.float32)
     ranked_UK = rank(RidgeUsers(ridge, vectors_ID, known_UI, fit), task.users, rows, k).rows_UK
     ndcg, recall = (metric(ranked_UK, task.relevant_UR, k) for metric in (ndcg_at_k, recall_at_k))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.dataset.histories import sums
 from recsys.encoders.params import FirstLightParams
 from recsys.features.views import take
 from recsys.heads.learning import (
@@ -261,8 +262,8 @@ def _measure_each(
     )
     task_users = validation.tasks[COLD].users
     known_TW = csr_array(known_UW[task_users])
-    b_TD = np.asarray(known_TW @ warm_WD, np.float32)
-    by_words = None if words is None else (np.asarray(known_TW @ words[0], np.float32), words[1])
+    b_TD = sums(known_TW, warm_WD).astype(np.float32)
+    by_words = None if words is None else (sums(known_TW, words[0]).astype(np.float32), words[1])
     solved: list[tuple[Choice, NDArray[np.float32], np.float32]] = []
     for ridge_lambda, weight in dict.fromkeys(ridges):
         ridge = Ridge(gram, ridge_lambda, prior_RD=weighed(prior_RD, weight))

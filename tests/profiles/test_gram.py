@@ -144,6 +144,8 @@ def test_gram_is_the_same_bytes_in_any_order_and_in_any_pieces(seed):
     cut = seed % 4999 + 1
     whole = gram_of(x_ID)
     assert gram_of(shuffled).tobytes() == whole.tobytes()
+    rows = np.arange(cut)
+    assert gram_of(shuffled, rows).tobytes() == gram_of(shuffled[:cut]).tobytes()
     assert (gram_of(shuffled[:cut]) + gram_of(shuffled[cut:])).tobytes() == whole.tobytes()
 
 

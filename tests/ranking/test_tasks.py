@@ -1,5 +1,7 @@
 """Ranking tasks: who is ranked for, what is relevant and what is excluded, against plain loops."""
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,11 +41,12 @@ def test_users_with_a_history_and_something_held_out_are_ranked_for(known, held,
         assert set(excluded) - {PAD} == set(candidates[known[user][candidates]])
 
 
-@given(matrices, orders, st.integers(1, 8), st.integers(0, 3))
-def test_a_list_is_what_sorting_the_candidates_gives(excluded, candidates, k, seed):
+@given(matrices, orders, st.integers(1, 8), st.integers(0, 3), st.integers(1, N_ITEMS))
+def test_a_list_is_what_sorting_the_candidates_gives(excluded, candidates, k, seed, at_once):
     scores = np.random.default_rng(seed).integers(0, 3, (N_USERS, N_ITEMS)).astype(np.float32)  # many ties
     excluded_UE = np.where(excluded, np.arange(N_ITEMS), PAD)
-    found = rank(Fixed(scores), np.arange(N_USERS), candidates, k, excluded_UE).rows_UK
+    with patch("recsys.ranking.tasks.CANDIDATES_AT_ONCE", at_once):  # all candidates, or piece by piece
+        found = rank(Fixed(scores), np.arange(N_USERS), candidates, k, excluded_UE).rows_UK
     for user in range(N_USERS):
         allowed = [item for item in candidates if not excluded[user, item]]
         best = sorted(allowed, key=lambda item: -scores[user, item])[:k]  # stable: the first of equals wins
@@ -68,3 +71,18 @@ def test_choices_are_ranked_side_by_side_in_blocks_of_users(monkeypatch):
     for place, model in enumerate(models):
         alone = rank(model, task.users, task.candidates, 3, task.excluded_UE).rows_UK
         np.testing.assert_array_equal(found[place], alone)
+
+
+class AsManyAsSeen(Fixed):
+    """A ranker that ranks the best again: its scores say how many candidates it was shown."""
+
+    second = object()
+
+    def scores(self, users, candidates):
+        return np.full((len(users), len(candidates)), len(candidates), np.float32)
+
+
+def test_a_second_ranker_sees_all_candidates_at_once(monkeypatch):
+    monkeypatch.setattr("recsys.ranking.tasks.CANDIDATES_AT_ONCE", 2)
+    found = rank(AsManyAsSeen(None), np.arange(2), np.arange(5), 3)
+    assert (found.scores_UK == 5).all()
