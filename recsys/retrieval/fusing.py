@@ -69,6 +69,37 @@ def fused(
     return scores_C if user_C is None else scores_C + weights["user_weight"] * _scaled(user_C)
 
 
+def may_be_best(
+    words_C: NDArray[np.floating],
+    cosine_C: NDArray[np.float64],
+    off_C: NDArray[np.float64],
+    weights: Mapping[str, float],
+    k: int,
+) -> NDArray[np.bool_]:
+    """Which candidates may be among the k best, where cosines are known roughly.
+
+    Args:
+        words_C: as in `fused`.
+        cosine_C: estimates; the largest of them is exact.
+        off_C: by how much each may be off.
+        weights: as in `fused`.
+        k: length of the list.
+
+    Returns:
+        A mask, [C].
+    """
+    scores_C = fused(words_C, cosine_C, None, weights)
+    share = weights["lexical_weight"] if words_C.any() else 0.0
+    off_C = off_C * ((1 - share) / (np.abs(cosine_C).max(initial=0.0) or 1.0))
+    if len(scores_C) <= k:
+        return np.ones(len(scores_C), np.bool_)
+    surely_C = scores_C - off_C
+    may_be_C: NDArray[np.bool_] = (
+        scores_C + off_C >= np.partition(surely_C, len(surely_C) - k)[len(surely_C) - k]
+    )
+    return may_be_C
+
+
 def probabilities(scores_C: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
     """P(item | query, candidates): how likely each candidate is the item that the query looks for, if one of them is.
 

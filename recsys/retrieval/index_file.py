@@ -327,6 +327,12 @@ class IndexFile:
             return self._signs.shortlist(self._turned(query_D[None])[0], rows_R, k, sure)
         return np.arange(len(rows_R)) < COPIES.n_viewed(k)
 
+    def estimates(
+        self, query_D: NDArray[np.float32], rows_R: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], float] | None:
+        """Inner products with some rows as far as signs tell, see `SignGraph.estimates`; None: there are none."""
+        return self._signs.estimates(self._turned(query_D[None])[0], rows_R) if self._is_signs else None
+
     def _turned(self, queries_QD: NDArray[np.float32]) -> NDArray[np.float32]:
         """Queries as the file's vectors are."""
         return rotated(queries_QD) if self._is_rotated else queries_QD

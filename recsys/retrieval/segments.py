@@ -131,6 +131,10 @@ class SegmentSearcher:
         """Positions of a segment's live items in `Latest.item_ids`."""
         return range(int(self._bounds[position]), int(self._bounds[position + 1]))
 
+    def index_of(self, position: int) -> IndexFile | None:
+        """The index of a segment; None where it has none."""
+        return self._indexes.get(position)
+
     def vectors_of(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
         """Gather vectors of items (positions in `Latest.item_ids`), [len(items), D]; there must be a segment."""
         segment_of, rows = self.latest.segment_of_item[items], self.latest.row_of_item[items]

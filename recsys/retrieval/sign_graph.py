@@ -99,13 +99,28 @@ class SignGraph:
         """
         if len(rows_R) <= k:
             return np.ones(len(rows_R), np.bool_)
-        root = np.sqrt(len(turned_D))
-        about_R = agreeing(turned_D, self._signs_NB[rows_R]) * (np.sqrt(np.pi / 2) / root)
-        doubt = DOUBT * DEVIATION / root * float(np.linalg.norm(turned_D))
+        about_R, doubt = self.estimates(turned_D, rows_R)
         best_K = np.partition(about_R, len(rows_R) - k)[-k:]
         surely = best_K[0] if sure >= k else np.partition(best_K, k - sure)[k - sure]
         may_be_R: NDArray[np.bool_] = about_R >= min(best_K[0], surely - doubt)
         return may_be_R
+
+    def estimates(
+        self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], float]:
+        """Estimate inner products by signs.
+
+        Args:
+            turned_D: a query, rotated.
+            rows_R: rows, at least one.
+
+        Returns:
+            An estimate for each row, [R], and an error that few exceed: DOUBT standard deviations.
+        """
+        root = np.sqrt(len(turned_D))
+        agreeing_R = agreeing(turned_D, self._signs_NB[rows_R]) - float(turned_D.sum())
+        about_R: NDArray[np.float64] = agreeing_R * (np.sqrt(np.pi / 2) / root)
+        return about_R, float(DOUBT * DEVIATION / root * np.linalg.norm(turned_D))
 
     def _compared(
         self, signs_B: NDArray[np.uint8], is_allowed_N: NDArray[np.bool_], n_allowed: int

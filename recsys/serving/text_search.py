@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from recsys.publishing.objects import Profiles
 from recsys.retrieval.best_words import best_and
-from recsys.retrieval.fusing import fused, n_candidates, probabilities
+from recsys.retrieval.estimates import estimates, near_items
+from recsys.retrieval.fusing import fused, may_be_best, n_candidates, probabilities
 from recsys.retrieval.in_place import row_by_row
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.ordering import ordered
-from recsys.retrieval.segments import PAD
 from recsys.serving.answers import Answer, ListRequest, Scored, Taste
 from recsys.serving.diversity import POOL
 from recsys.serving.lists import Lists
@@ -68,10 +68,21 @@ class TextSearch:
         known = self._users.known(taste)
         exclude = {*known.likes, *known.dislikes} if wanted.exclude_seen else set()
         width = wanted.k * POOL if wanted.diversity else wanted.k
-        near = self._near(query_D, wanted.k, width, exclude, allowed_I)
-        rows_C, words_C = self._with_words(text, near[0], wanted.k, exclude, allowed_I)
-        user_D = self._users.of(known.basis_HD) if known.n_known else None
-        cosine_C, user_C = self._products(rows_C, query_D, near, user_D)
+        near = near_items(
+            self._profiles.searcher,
+            query_D,
+            n_candidates(wanted.k),
+            exclude,
+            allowed_I,
+            min(width, n_candidates(wanted.k)),
+        )
+        rows_C, words_C = self._with_words(text, near, wanted.k, exclude, allowed_I)
+        if known.n_known:
+            vectors_CD = self._profiles.searcher.vectors_of(rows_C)
+            cosine_C = row_by_row(vectors_CD, query_D)
+            user_C = row_by_row(vectors_CD, self._users.of(known.basis_HD))
+        else:
+            cosine_C, user_C = self._cosines(query_D, rows_C, words_C, width), None
         scores_C = fused(words_C, cosine_C, user_C, self._weights)
         places = ordered(self._profiles.latest.item_ids, rows_C, scores_C, width)
         pairs = list(zip(rows_C[places].tolist(), scores_C[places].tolist(), strict=True))
@@ -93,22 +104,6 @@ class TextSearch:
             for one, place in zip(chosen, at.tolist(), strict=True)
         )
 
-    def _near(
-        self,
-        query_D: NDArray[np.floating],
-        k: int,
-        width: int,
-        exclude: set[int],
-        allowed_I: NDArray[np.bool_] | None,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Candidates that are near to a query, ascending, and their cosines; of `width` places they are the nearest."""
-        found = self._profiles.searcher.search(
-            query_D[None], n_candidates(k), [exclude], allowed_I, sure=width
-        )
-        rows, cosines = found.rows_QK[0], found.scores_QK[0]
-        order = np.argsort(rows)[np.count_nonzero(rows == PAD) :]
-        return rows[order], cosines[order]
-
     def _with_words(
         self,
         text: str,
@@ -127,20 +122,23 @@ class TextSearch:
         n_all = len(self._profiles.latest.item_ids)
         return best_and(near, self._lexical.words_of(text), n_candidates(k), n_all, is_left)
 
-    def _products(
+    def _cosines(
         self,
-        rows_C: NDArray[np.int64],
         query_D: NDArray[np.float32],
-        near: tuple[NDArray[np.int64], NDArray[np.float64]],
-        user_D: NDArray[np.float32] | None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Inner products of candidates with the query, and with the user; what is known already is read no more."""
-        searcher, (rows, cosines) = self._profiles.searcher, near
-        if user_D is not None and len(rows_C):
-            vectors_CD = searcher.vectors_of(rows_C)
-            return row_by_row(vectors_CD, query_D), row_by_row(vectors_CD, user_D)
-        cosine_C = np.empty(len(rows_C))
-        is_near_C = np.isin(rows_C, rows, assume_unique=True)
-        cosine_C[is_near_C] = cosines
-        cosine_C[~is_near_C] = searcher.scores(query_D, rows_C[~is_near_C])
-        return cosine_C, None
+        rows_C: NDArray[np.int64],
+        words_C: NDArray[np.floating],
+        width: int,
+    ) -> NDArray[np.float64]:
+        """Cosines of candidates with the query: exact for those that may be in the list, or are the nearest."""
+        cosine_C, off_C = estimates(self._profiles.searcher, query_D, rows_C)
+
+        def read(wanted_C: NDArray[np.bool_]) -> None:
+            places = np.flatnonzero(wanted_C & (off_C > 0))
+            if len(places):
+                cosine_C[places] = self._profiles.searcher.scores(query_D, rows_C[places])
+                off_C[places] = 0
+
+        size_C = np.abs(cosine_C)
+        read(size_C + off_C >= (size_C - off_C).max(initial=-np.inf))  # the largest one scales all others
+        read(may_be_best(words_C, cosine_C, off_C, self._weights, width))
+        return cosine_C
