@@ -1,8 +1,11 @@
 """What the mixed benchmark asks: warm pairs held out beside the cold items, heads, and tuning_sets that saw neither."""
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,11 +169,19 @@ class Setup:
             traits=self.traits,
         )
 
+    @cached_property
+    def _made(self) -> Path:
+        """Folder of what this code and these params make. What others made is deleted when it is first needed."""
+        home, key = HOME / self.name / "made", code_and_params()
+        if not (home / key).is_dir():
+            shutil.rmtree(home, ignore_errors=True)
+            (home / key).mkdir(parents=True)
+        return home / key
+
     def _over_head(self, name: str, bare: Dataset) -> Dataset:
         """The same as a head sees it that was learned from these interactions; kept below HOME."""
-        path = HOME / self.name / f"{name}.npz"
+        path = self._made / f"{name}.npz"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(".tmp.npz")
             np.savez(temporary, **self._profiles(bare.interactions))
             temporary.replace(path)
@@ -193,11 +204,19 @@ class Setup:
         return {"vectors_ID": vectors_ID, **users}
 
     def _written(self, name: str, make: Callable[[], Recipe]) -> Recipe:
-        path = HOME / self.name / f"{name}.json"
+        path = self._made / f"{name}.json"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, RECIPES.dump_json(make(), indent=2) + b"\n")
         return RECIPES.validate_json(path.read_bytes())
+
+
+def code_and_params() -> str:
+    """Hash (16 hex digits) of the package's code and of params.yaml: other heads may come of others."""
+    files = [*sorted((ROOT / "recsys").rglob("*.py")), ROOT / "params.yaml", Path(__file__)]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def make_setup(name: str) -> Setup:
