@@ -111,6 +111,14 @@ def test_an_item_without_evidence_gets_the_profile_of_its_text(head, viewed):
     )
 
 
+def test_an_item_without_text_is_like_those_with_the_same_evidence(head, viewed):
+    has = np.flatnonzero(viewed.views[VIEW].has_N)
+    nothing = np.zeros((len(has), viewed.vectors_ID.shape[1]), np.float32)
+    bare = head.profiles([""] * len(has), nothing, take(viewed.views, has))
+    similar, same = bare @ profiles_of(head, viewed, has).T, (has[:, None] - has) % 10 == 0
+    assert similar[same].mean() > similar[~same].mean() + 0.1
+
+
 def test_evidence_that_the_head_cannot_compare_is_no_evidence(head, viewed):
     rows, other = np.arange(1, 7), take(viewed.views, np.arange(1, 7))[VIEW]
     if isinstance(other, DenseView):
