@@ -31,7 +31,8 @@ from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import CHOSEN, File, Manifest, SegmentIndex, format_of_indexes
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.users_recall import users_recall
-from recsys.retrieval.index_file import build_index, index_kind
+from recsys.retrieval.coarseness import index_kind
+from recsys.retrieval.index_file import build_index
 from recsys.retrieval.measuring import widen
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.settings import Settings

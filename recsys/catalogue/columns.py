@@ -127,7 +127,7 @@ class Columns:
         lacking = [name for name in self._optional if name not in ours]
         likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
         return [
-            f"no column {name}: is it {theirs!r}? {as_our_own(self._kind, theirs, name)}"
+            f"no column {name}: is it {theirs!r}? then {as_our_own(self._kind, {theirs: name})}"
             for name, theirs in likely
         ]
 
@@ -176,6 +176,26 @@ class Columns:
         """
         value = values.get(name)
         return "" if is_missing(value, self.missing) else text(value, name).strip()
+
+    def address(self, values: Mapping[str, Any], name: str) -> str:
+        """An address; "" where it is missing. Shops write it as an object with `src` or `url`, or several in a list.
+
+        Args:
+            values: column -> value as landed.
+            name: the column.
+
+        Returns:
+            The address, the first of several.
+
+        Raises:
+            BadRow: wrong_type, nul_byte or not_utf8.
+        """
+        value = values.get(name)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = value[0]
+        if isinstance(value, dict):
+            value = next((value[key] for key in ("src", "url") if key in value), value or None)
+        return self.text({name: value}, name)
 
     def labels(self, values: Mapping[str, Any], name: str) -> list[str]:
         """Tags, stripped, without repeats, in order.

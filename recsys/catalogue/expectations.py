@@ -66,6 +66,7 @@ REMEDIES = {
 }
 """Remedies for reasons where correcting the row is not the answer."""
 
+MISSING_COLUMNS = "missing_columns"
 MEND = "correct the rows in their source and land them again"
 
 MAX_GARBLED_SHARE = 0.1
@@ -161,7 +162,7 @@ def batch_expectations(kind: str, params: IngestParams) -> tuple[Expected, ...]:
     accept = "correct the file and land it again, or let it in with `recsys ingest --accept BATCH --why TEXT`"
     common = (
         Expected("no_rows", "the file holds rows", "n_rows", least=1, remedy="write the file again with its rows"),
-        Expected("missing_columns", "required columns are there", "missing_columns", most=0,
+        Expected(MISSING_COLUMNS, "required columns are there", "missing_columns", most=0,
                  remedy="docs/landing.md lists the required columns; check the file's folder and ending, too"),
         Expected("too_many_columns", f"at most {params.max_columns} columns", "n_columns", most=params.max_columns,
                  remedy="land fewer columns, or raise ingest.max_columns in params.yaml"),

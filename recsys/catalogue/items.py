@@ -55,7 +55,7 @@ class ItemRows:
             "title": columns.text(values, "title"),
             "description": columns.text(values, "description"),
             "tags": columns.labels(values, "tags"),
-            "image": columns.text(values, "image"),
+            "image": columns.address(values, "image"),
             "attributes": self._attributes.written(further),
             "updated_at": columns.moment(values, "updated_at") or self._file.arrived_at,
             "deleted": columns.flag(values, "deleted"),

@@ -17,6 +17,7 @@ from recsys.catalogue.covering import coverage_notes
 from recsys.catalogue.expectations import (
     MEANINGS,
     MEND,
+    MISSING_COLUMNS,
     REMEDIES,
     Expected,
     Verdict,
@@ -57,8 +58,16 @@ class Judged:
 
     @property
     def failed(self) -> tuple[Verdict, ...]:
-        """Batch-level expectations that do not hold."""
-        return tuple(verdict for verdict in self.of_batch if not verdict.holds)
+        """Batch-level expectations that do not hold. Of a file that lacks columns it is this one alone."""
+        failed = tuple(verdict for verdict in self.of_batch if not verdict.holds)
+        return self._lacking or failed
+
+    @property
+    def _lacking(self) -> tuple[Verdict, ...]:
+        """The expectation of required columns if the file lacks some; then every row is bad, but not for itself."""
+        if not self.batch.columns:  # no row could be read, and these say why
+            return ()
+        return tuple(one for one in self.of_batch if not one.holds and one.expected.reason == MISSING_COLUMNS)
 
     @property
     def quarantined(self) -> dict[str, int]:
@@ -74,7 +83,12 @@ class Judged:
         return (*self.batch.notes, *ignored, *self.change.notes, *near)
 
     def reasons(self) -> tuple[Reason, ...]:
-        """Why rows are bad: how many, the first lines, the detail of the first, and what to do."""
+        """Why rows are bad: how many, the first lines, the detail of the first, and what to do.
+
+        Empty where the file lacks columns: every row is bad for that.
+        """
+        if self._lacking:
+            return ()
         found: dict[str, list[tuple[int, str]]] = {}
         bad = zip(self.bad.lines, self.bad.reasons, self.bad.details, strict=True)
         for line, reason, detail in sorted(bad):
@@ -171,7 +185,7 @@ def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[
 
 def found_value(judged: Judged, expected: Expected) -> str:
     """The measured value that a batch-level expectation checks, for people."""
-    if expected.reason == "missing_columns":
+    if expected.reason == MISSING_COLUMNS:
         return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
     value = judged.measured.metrics[expected.column]
     return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
@@ -179,14 +193,21 @@ def found_value(judged: Judged, expected: Expected) -> str:
 
 def remedy_of(judged: Judged, expected: Expected) -> str:
     """What to do where a batch-level expectation fails; names columns that may be the missing ones."""
-    if expected.reason != "missing_columns":
+    if expected.reason != MISSING_COLUMNS:
         return expected.remedy
-    lacking = [name.strip() for one in missing_columns(judged.batch) for name in re.split(",| or ", one)]
-    likely = [(found[0], name) for name in lacking if (found := likely_names(judged.batch.columns, name))]
-    renamed = [as_our_own(judged.batch.kind, theirs, name) for theirs, name in likely]
-    if not likely and "item_id" in lacking and len(judged.batch.ignored) > 1:
-        renamed = ["if each item has a column of its own, write a row for each user and item"]
-    return "; ".join([*renamed, expected.remedy])
+    batch = judged.batch
+    lacking = [name.strip() for one in missing_columns(batch) for name in re.split(",| or ", one)]
+    lacking += [name for name in KINDS[batch.kind].columns if name not in {*lacking, *batch.columns}]
+    likely = {name: found[0] for name in lacking if (found := likely_names(batch.columns, name))}
+    theirs = {
+        column: name for name, column in reversed(likely.items())
+    }  # a column has one meaning, the first
+    first = [as_our_own(batch.kind, dict(reversed(theirs.items())))] if theirs else []
+    if batch.columns and not theirs and not batch.columns & {*KINDS[batch.kind].columns}:
+        first = ["if the first row holds values, write a row of column names above it"]
+    elif "item_id" in lacking and "item_id" not in likely and len(batch.ignored) > 1:
+        first.append("if each item has a column of its own, write a row for each user and item")
+    return "; ".join([*first, expected.remedy])
 
 
 def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[tuple[Verdict, ...]]:

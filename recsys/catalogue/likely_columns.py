@@ -1,6 +1,6 @@
 """Columns of others that may be ours: `id` or `sku` for item_id, `name` for title."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from recsys.catalogue.folding import folded
 
@@ -36,8 +36,17 @@ def likely_names(columns: Iterable[str], wanted: str) -> list[str]:
     return [by_fold[likely] for likely in _LIKELY.get(wanted, "").split() if likely in by_fold]
 
 
-def as_our_own(kind: str, theirs: str, ours: str) -> str:
-    """What makes a column of a landed file one of ours, for messages."""
-    return (
-        f"rename column {theirs!r} to {ours}, or set ingest.column_names: {{{kind}: {{{theirs!r}: {ours}}}}}"
+def as_our_own(kind: str, names: Mapping[str, str]) -> str:
+    """What makes columns of a landed file ours, for messages.
+
+    Args:
+        kind: of the table.
+        names: their name -> ours.
+
+    Returns:
+        The line for params.yaml.
+    """
+    pairs = ", ".join(
+        f"{theirs if theirs.isidentifier() else repr(theirs)}: {ours}" for theirs, ours in names.items()
     )
+    return f"set ingest.column_names: {{{kind}: {{{pairs}}}}} in params.yaml, or rename the columns"

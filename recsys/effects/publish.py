@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from recsys.artifacts import Artifacts
+from recsys.effects.workspaces import FEATURES, IMAGES, locked_files
 from recsys.errors import RegistryError
 from recsys.importing import without_pandas
 from recsys.profiles.sites import sharing_of
 from recsys.publishing.publish import Published, Publisher
 from recsys.publishing.publish import publish as publish_release
+from recsys.publishing.recorded import DATA_DVC
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
 
@@ -103,11 +105,13 @@ def push_data(at: Artifacts) -> None:
 
     if not (at.root / ".dvc").is_dir() or not has_remote(at.root):
         return
-    targets = {"data.dvc": at.data_dvc, "features": at.dvc_lock}
-    if at.pictures.is_dir() and any(at.pictures.iterdir()):
-        targets["images"] = at.dvc_lock
-    if existing := tuple(name for name, file in targets.items() if file.is_file()):
-        push(at.root, existing)
+    targets = [DATA_DVC] if at.data_dvc.is_file() else []
+    if at.dvc_lock.is_file():
+        targets.append(FEATURES)
+        if locked_files(at.dvc_lock.read_text("utf-8"), IMAGES, at, at.pictures):
+            targets.append(IMAGES)  # as `restore` pulls them
+    if targets:
+        push(at.root, tuple(targets))
 
 
 def record(at: Artifacts, done: Published, uri: str | None) -> str:

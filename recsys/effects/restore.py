@@ -5,15 +5,13 @@ from pathlib import Path
 
 from recsys.artifacts import Artifacts
 from recsys.dvc import adopt_settings, pull
-from recsys.effects.workspaces import IMAGES, locked_files
+from recsys.effects.workspaces import FEATURES, IMAGES, locked_files
 from recsys.errors import ReleaseError
 from recsys.publishing.publish import published
 from recsys.publishing.recorded import DATA_DVC, DVC_LOCK, recorded
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.atomic import write_whole
 from recsys.storage.protocol import Storage
-
-FEATURES = "features"
 
 
 def restore(storage: Storage, release: str, at: Artifacts, folder: Path | None) -> Path:

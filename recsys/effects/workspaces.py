@@ -16,8 +16,8 @@ from recsys.publishing.store import ReleaseStore
 from recsys.storage.protocol import Storage
 
 DATA = "data.dvc"
-IMAGES = "images"
-"""Stage that fetches pictures."""
+FEATURES, IMAGES = "features", "images"
+"""Stages whose results every publication sends to the DVC remote."""
 DONE = "done"
 """Below var/: the workspace's run has succeeded; it may be removed."""
 BEGUN = "var/begun"

@@ -12,6 +12,7 @@ from recsys.encoders.transformer import open_encoder
 from recsys.errors import EncoderError
 from recsys.heads.head_file import read_head
 from recsys.heads.kernel_head import KernelHead
+from recsys.profiles.completion import n_completing
 
 
 class HeadedEncoder:
@@ -60,7 +61,7 @@ def query_profiles(encoder: Encoder, texts: Sequence[str], lexical_width: int) -
     if not texts:
         return np.empty((0, encoder.dim), np.float32)
     found_ND: NDArray[np.float32] = np.array(encoder.encode_queries(texts))
-    found_ND[:, : min(1, lexical_width)] = 0  # it only brings profiles to unit length
+    found_ND[:, : n_completing(lexical_width)] = 0
     return found_ND
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 NO_PICTURES = "none.txt"
-"""Stands alone in the view where no item has a picture."""
+"""Stands alone in each folder of artifacts/images where no item has a picture."""
 NONE = "none"
 JUDGED_BY = {"private_addresses", "max_file_mb", "max_megapixels", "min_side", "timeout_s"}
 """Keys with which a picture may be broken, and without not."""

@@ -16,6 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.completion import n_completing
+
 # Shape suffixes: U users, I items, D dimension.
 
 
@@ -76,7 +78,7 @@ class Ridge:
             solved_DU = dsymv(1.0, self._inverse, b_DU[:, 0], lower=1)[:, None]
         else:
             solved_DU = cho_solve((self._factor, True), b_DU, check_finite=False)
-        solved_DU[: min(1, self.lexical_width)] = 0
+        solved_DU[: n_completing(self.lexical_width)] = 0
         return np.ascontiguousarray(solved_DU.T, dtype=np.float32)
 
     def deviations(self, vectors_ID: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -94,7 +96,7 @@ class Ridge:
         from scipy.linalg import solve_triangular
 
         profile_DI = vectors_ID.T.astype(np.float64)
-        profile_DI[: min(1, self.lexical_width)] = 0
+        profile_DI[: n_completing(self.lexical_width)] = 0
         return np.asarray(np.linalg.norm(solve_triangular(self._factor, profile_DI, lower=True), axis=0))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.completion import n_completing
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import NOISE
@@ -17,18 +18,19 @@ WIDENINGS = (2, 4)
 """Factors on `index.search_width` that are tried, one after the other, where it finds too little."""
 
 
-def widen(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
+def widen(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams, lexical_width: int = 0) -> float:
     """Let searches of a new index file keep so many rows in view that they find enough.
 
     Args:
         vectors_ND: the segment's live vectors, unit rows; may be memory-mapped.
         index: the file, made by `build_index`.
         params: section `index`.
+        lexical_width: see `index_recall`.
 
     Returns:
         Its recall, see `index_recall`; below `least_recall` where even the widest search finds less.
     """
-    sample = _Sample(vectors_ND, params)
+    sample = _Sample(vectors_ND, params, lexical_width)
     recall = sample.recall(index)
     for factor in WIDENINGS:
         if recall >= params.least_recall:
@@ -39,26 +41,30 @@ def widen(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> 
     return recall
 
 
-def index_recall(vectors_ND: NDArray[np.float32], index: Path, params: IndexParams) -> float:
+def index_recall(
+    vectors_ND: NDArray[np.float32], index: Path, params: IndexParams, lexical_width: int = 0
+) -> float:
     """Recall@10 of an index file against exact search, with a sample of the segment's vectors as queries.
 
-    A query's own row is left out of its list. A found item that is as near as the true tenth one counts.
+    The queries leave out what only completes unit length, as the service does where it looks for similar items. A
+    query's own row is left out of its list. A found item that is as near as the true tenth one counts.
 
     Args:
         vectors_ND: the segment's live vectors.
         index: a file of `build_index`.
         params: `recall_queries` and `seed`.
+        lexical_width: leading dimensions of the vectors that hold words.
 
     Returns:
         A share in [0, 1]; 1 for a single vector.
     """
-    return _Sample(vectors_ND, params).recall(index)
+    return _Sample(vectors_ND, params, lexical_width).recall(index)
 
 
 class _Sample:
     """Some of a segment's vectors as queries; the exact search for them runs once."""
 
-    def __init__(self, vectors_ND: NDArray[np.float32], params: IndexParams) -> None:
+    def __init__(self, vectors_ND: NDArray[np.float32], params: IndexParams, lexical_width: int) -> None:
         n = len(vectors_ND)
         rows = np.sort(
             np.random.default_rng(params.seed).choice(n, min(params.recall_queries, n), replace=False)
@@ -67,7 +73,8 @@ class _Sample:
         self._everything = Latest(
             ItemIds(map(str, range(n))), np.zeros(n, np.int32), np.arange(n, dtype=np.int64)
         )
-        self._queries_QD = np.asarray(vectors_ND[rows])
+        self._queries_QD = np.array(vectors_ND[rows])
+        self._queries_QD[:, : n_completing(lexical_width)] = 0
         self._itself = [{int(row)} for row in rows]
         self._k = min(RECALL_AT, n - 1)
         self._least_Q1 = self._scores_QK(None)[:, -1:] if self._k else np.empty((0, 1))

@@ -11,7 +11,7 @@ FOUR_BITS_FROM = 256
 are small anyway, and get 8."""
 SIGNS_FROM = 768
 """From so many on it keeps 1 bit, the sign, unless the vectors have much in common (`MOST_IN_COMMON` of
-`index_file.py`). Of 65,000 similar titles in 384 dimensions the 400 with the most equal signs hold .86 of the true 100
+`coarseness.py`). Of 65,000 similar titles in 384 dimensions the 400 with the most equal signs hold .86 of the true 100
 best; of 100,000 in 1,024 dimensions they hold .99."""
 RECALL_AT = 10
 """Length of the lists by which indexes are judged."""

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.profiles.items import Latest
+from recsys.retrieval.coarseness import COPIES
 from recsys.retrieval.in_place import best_places, row_by_row
-from recsys.retrieval.index_file import COPIES, IndexFile
+from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.row_file import RowFile
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.params import FeedbackParams
 from recsys.dataset.trait_names import NONE
+from recsys.profiles.completion import n_completing
 from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
@@ -234,7 +235,7 @@ class Recommender:
 
     def _nearest(self, query_D: NDArray[np.floating], wanted: ListRequest, exclude: set[int]) -> Answer:
         query_1D = np.array(query_D, np.float32)[None]
-        query_1D[:, : min(1, self.manifest.model.lexical_width)] = 0  # it only brings profiles to unit length
+        query_1D[:, : n_completing(self.manifest.model.lexical_width)] = 0
         allowed_I, unknown = self._lists.allowed(wanted)
         found = self.profiles.searcher.search(query_1D, wanted.k, exclude=[exclude], allowed_I=allowed_I)
         pairs = zip(found.rows_QK[0].tolist(), found.scores_QK[0].tolist(), strict=True)

@@ -28,10 +28,9 @@ def run(settings: Settings, at: Artifacts) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     address_of = {} if settings.images.encoder == NONE else _addresses(at)
     if not address_of:  # nothing is imported for shops without pictures
-        for folder in folders:
-            remove_strays(folder, set())
-        # DVC warns about an empty folder.
-        write_whole(at.image_view / NO_PICTURES, b"No item has a picture.\n")
+        for folder in folders:  # DVC warns about an empty one
+            write_whole(folder / NO_PICTURES, b"No item has a picture.\n")
+            remove_strays(folder, {folder / NO_PICTURES})
         at.picture_journal.unlink(missing_ok=True)
         return
     from recsys.images.making import make_pictures

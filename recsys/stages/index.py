@@ -5,6 +5,7 @@ import json
 
 from recsys.artifacts import Artifacts
 from recsys.errors import ArtifactMissing
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import Segment, list_segments
 from recsys.progress import report_progress
 from recsys.retrieval.params import IndexParams
@@ -16,7 +17,7 @@ from recsys.storage.strays import remove_strays
 def run(settings: Settings, at: Artifacts) -> None:
     """Build missing indexes, keep existing ones, and remove those of other segments.
 
-    Reads:   at.profiles("champion")
+    Reads:   at.profiles("champion"); at.model_reference("champion"), how many dimensions hold words
     Writes:  at.index: index.json, and <segment>-<key16>.faiss for segments that are not searched exactly
     Raises:  ArtifactMissing when stage `profiles@champion` has not run
     """
@@ -26,7 +27,8 @@ def run(settings: Settings, at: Artifacts) -> None:
             f"{at.profiles('champion')} holds no segment", remedy="dvc repro profiles@champion"
         )
     known = {str(entry["file"]): entry for entry in _entries(at) if entry["file"]}
-    entries = [_entry(segment, settings.index, at, known) for segment in segments]
+    lexical_width = ModelReference.load(at.model_reference("champion")).lexical_width
+    entries = [_entry(segment, settings.index, lexical_width, at, known) for segment in segments]
     with whole_file(at.index / "index.json") as temporary:
         temporary.write_text(json.dumps(entries, indent=1) + "\n", "utf-8")
     files = {at.index / str(entry["file"]) for entry in entries if entry["file"]}
@@ -34,9 +36,14 @@ def run(settings: Settings, at: Artifacts) -> None:
 
 
 def _entry(
-    segment: Segment, params: IndexParams, at: Artifacts, known: dict[str, dict[str, object]]
+    segment: Segment,
+    params: IndexParams,
+    lexical_width: int,
+    at: Artifacts,
+    known: dict[str, dict[str, object]],
 ) -> dict[str, object]:
-    from recsys.retrieval.index_file import build_index, index_kind
+    from recsys.retrieval.coarseness import index_kind
+    from recsys.retrieval.index_file import build_index
     from recsys.retrieval.measuring import index_recall, widen
 
     vectors = segment.vectors()
@@ -56,11 +63,11 @@ def _entry(
         report_progress(f"index of segment {segment.name}: {len(vectors):,} vectors")
         with whole_file(path) as temporary:
             build_index(vectors, params, temporary)
-            recall = widen(vectors, temporary, params)
+            recall = widen(vectors, temporary, params, lexical_width)
         return entry | {"file": name, "recall": recall}
     if name in known:  # the file is immutable, so is what was measured on it
         return known[name]
-    return entry | {"file": name, "recall": index_recall(vectors, path, params)}
+    return entry | {"file": name, "recall": index_recall(vectors, path, params, lexical_width)}
 
 
 def _key(params: IndexParams) -> str:

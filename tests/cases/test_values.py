@@ -320,9 +320,9 @@ def test_a_file_without_item_id_is_refused_with_the_column_that_may_be_it(intake
     intake.land("catalogue/movies.csv", csv("movieId,title,genres", "1,Heat,Crime"))
     became = intake.ingest()["catalogue/movies.csv"]
     assert became["status"] == "refused"
-    assert "rename column 'movieId' to item_id" in became["problems"][0]["remedy"]
+    assert "{movieId: item_id, genres: tags}" in became["problems"][0]["remedy"]
     page = (intake.at.data_docs / f"refused-{became['batch']}.html").read_text()
-    assert "Why it was refused" in page and "rename column &#39;movieId&#39; to item_id" in page
+    assert "Why it was refused" in page and "{movieId: item_id, genres: tags}" in page
 
 
 def test_a_pandas_frame_with_gaps_is_read_as_it_was_meant(intake):

@@ -145,16 +145,16 @@ def test_columns_that_may_be_a_missing_one_are_named_likeliest_first():
     assert likely_names({"SKU", "Product ID", "title"}, "item_id") == ["Product ID", "SKU"]
     assert likely_names({"title"}, "item_id") == []
     assert surveyed(CATALOGUE, {"item_id": 1, "Body (HTML)": "x"}).hints({"item_id", "Body (HTML)"}) == [
-        "no column description: is it 'Body (HTML)'? rename column 'Body (HTML)' to description, or set "
-        "ingest.column_names: {catalogue: {'Body (HTML)': description}}"
+        "no column description: is it 'Body (HTML)'? then set ingest.column_names: "
+        "{catalogue: {'Body (HTML)': description}} in params.yaml, or rename the columns"
     ]
 
 
 def test_a_rating_under_another_name_is_told_since_it_would_count_as_a_like():
     row = {"user_id": 1, "item_id": 2, "rating": 1.0, "timestamp": 881250949}
     assert surveyed(INTERACTIONS, row).hints(row) == [
-        "no column value: is it 'rating'? rename column 'rating' to value, or set "
-        "ingest.column_names: {interactions: {'rating': value}}"
+        "no column value: is it 'rating'? then set ingest.column_names: {interactions: {rating: value}} "
+        "in params.yaml, or rename the columns"
     ]
     assert surveyed(INTERACTIONS, row | {"value": 1.0}).hints(row | {"value": 1.0}) == []
 
@@ -236,3 +236,24 @@ def test_a_name_that_params_give_a_column_counts_where_the_file_lacks_our_own():
 
     assert renamed({"SKU": "a", "Product": "b"}) == {"item_id": "a", "title": "b"}
     assert renamed({"sku": "a", "item_id": "b"}) == {"sku": "a", "item_id": "b"}
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("a.jpg", "a.jpg"),
+        ({"id": 7, "src": "a.jpg"}, "a.jpg"),
+        ([{"url": "a.jpg"}, {"url": "b.jpg"}], "a.jpg"),
+        ({}, ""),
+        ([], ""),
+        (None, ""),
+        ({"src": None}, ""),
+    ],
+)
+def test_a_picture_is_named_by_a_text_or_as_shops_name_it(value, address):
+    assert read_all(CATALOGUE, "image", "address", [value]) == [address]
+
+
+def test_an_object_that_names_no_picture_is_a_bad_row():
+    with pytest.raises(BadRow, match="wrong_type"):
+        read_all(CATALOGUE, "image", "address", [{"id": 7}])

@@ -443,7 +443,7 @@ def test_columns_under_other_names_are_read_once_params_say_what_they_mean(house
     theirs = [{"sku": row["item_id"], "what": row["title"]} for row in films()]
     house.land("catalogue/shop.jsonl", theirs)
     (refused,) = house.ingest().outcomes
-    assert "ingest.column_names: {catalogue: {'sku': item_id}}" in refused.problems[0].remedy
+    assert "ingest.column_names: {catalogue: {sku: item_id}}" in refused.problems[0].remedy
     names = {"catalogue": {"sku": "item_id", "what": "title"}}
     (accepted,) = house.ingest(column_names=names).outcomes
     assert (accepted.status, accepted.n_rows) == ("accepted", 30)

@@ -88,8 +88,7 @@ def test_a_file_without_tails_is_refused_and_names_the_column_that_may_be_it(hou
     (outcome,) = house.ingest().outcomes
     assert outcome.status == REFUSED
     assert [problem.check for problem in outcome.problems][0] == "missing_columns"
-    assert "rename column 'subject' to head" in outcome.problems[0].remedy
-    assert "rename column 'object' to tail" in outcome.problems[0].remedy
+    assert "{relations: {subject: head, predicate: relation, object: tail}}" in outcome.problems[0].remedy
 
 
 def test_a_delete_takes_a_relation_back_whatever_the_order_of_arrival(house):

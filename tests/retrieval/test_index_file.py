@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.errors import ReleaseError
-from recsys.retrieval.index_file import (
-    COPIES,
-    SIGNS,
-    WIDEST_SEARCH,
-    IndexFile,
-    build_index,
-    common_share,
-    index_kind,
-    load_faiss,
-)
+from recsys.retrieval.coarseness import COPIES, SIGNS, common_share, index_kind
+from recsys.retrieval.index_file import IndexFile, build_index, load_faiss
+from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.retrieval.rotation import rotated
 from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file
 from tests.retrieval.test_segments import KINDS, PARAMS, WIDE, unit

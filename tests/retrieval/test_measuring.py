@@ -7,7 +7,7 @@ import numpy as np
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.index_file import IndexFile, build_index, set_search_width
-from recsys.retrieval.measuring import index_recall, widen
+from recsys.retrieval.measuring import _Sample, index_recall, widen
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 from tests.retrieval.test_segments import PARAMS, WIDE, like_texts, unit
 
@@ -46,3 +46,16 @@ def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:
     one = unit(np.random.default_rng(2), 1)
     build_index(one, PARAMS, tmp_path / "index.faiss")
     assert widen(one, tmp_path / "index.faiss", PARAMS) == 1
+
+
+def test_queries_leave_out_what_completes_unit_length(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    vectors = unit(rng, 3000, 128)
+    vectors[:, 0] = np.linspace(0.5, 30, 3000)  # long: every list would hold the items that lack most
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index = tmp_path / "index.faiss"
+    build_index(vectors, NARROW, index)
+    asked = _Sample(vectors, NARROW, 5)._queries_QD
+    assert not asked[:, 0].any() and asked[:, 1:].any()
+    assert (_Sample(vectors, NARROW, 0)._queries_QD[:, 0] > 0).all()
+    assert index_recall(vectors, index, NARROW, 5) != index_recall(vectors, index, NARROW)

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from recsys.artifacts import Artifacts
+from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import SCHEMA, Segment, list_segments
 from recsys.profiles.segment_draft import write_segment
 from recsys.settings import Settings
@@ -21,6 +23,15 @@ def settings(at: Artifacts, **changes: object) -> Settings:
     plain = Settings.load(at.params)
     small = {"exact_below": 200, "links": 16, "search_width": 64}
     return plain.model_copy(update={"index": plain.index.model_copy(update=small | changes)})
+
+
+@pytest.fixture(autouse=True)
+def champion(workspace: Artifacts) -> None:
+    """A model without a head, so without words in its profiles."""
+    encoder = EncoderReference(
+        hash="0" * 64, dim=12, max_tokens=8, pooling="mean", precision="float32", source="test", files=()
+    )
+    ModelReference.of(encoder).save(workspace.model_reference("champion"))
 
 
 def add_segment(at: Artifacts, part: str, n: int) -> Segment:

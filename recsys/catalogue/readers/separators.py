@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recsys.catalogue.folding import folded
@@ -79,9 +79,9 @@ def unescaped(line: str) -> str:
     return _ESCAPED.sub(lambda found: '""' if found[1] == '"' else "\\", line)
 
 
-def names_key(header: Sequence[str]) -> bool:
-    """Whether a row names the item or the user column, so it is a header."""
-    return bool(KEYS & {folded(name) for name in header})
+def names_key(names: Iterable[str]) -> bool:
+    """Whether the item or the user column is among some names; a row of a table that holds it is a header."""
+    return bool(KEYS & {folded(name) for name in names})
 
 
 def _from_header(rows: list[list[str]]) -> tuple[list[list[str]], int]:

@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import Any
 
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.likely_columns import likely_names
 from recsys.catalogue.readers.rows import LandedFile, RawRow
-from recsys.catalogue.readers.separators import KEYS
+from recsys.catalogue.readers.separators import names_key
 
 _AS_RECORDS = "write one object per row: df.to_json(path, orient='records', lines=True)"
 _MAX_PATH = 4
 """Objects around the list of an answer, such as data, products, edges."""
 
+_AIRBYTE = ("ab_id", "raw_id", "emitted_at", "extracted_at", "loaded_at", "meta")
 _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
         "_source": (
@@ -28,10 +28,11 @@ _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
         ),
         "node": ((), ("cursor", "__typename")),
         "attributes": (("id", "type"), ("links", "relationships", "meta")),
+        "_airbyte_data": ((), tuple(f"_airbyte_{name}" for name in _AIRBYTE)),
     }
 )
 """Inner object that is the row -> what around it belongs to the row, and what else may be there: Elasticsearch and
-OpenSearch, GraphQL, JSON:API."""
+OpenSearch, GraphQL, JSON:API, Airbyte."""
 _WRITES, _CHANGES = frozenset({"index", "create"}), frozenset({"update", "delete"})
 """Actions of a bulk request of Elasticsearch: those before a whole document, and those that are none."""
 
@@ -65,7 +66,7 @@ def unwrapped(rows: Iterator[RawRow], file: LandedFile, notes: list[str]) -> Ite
         yield from (_out_of(row, inner) for row in whole)
     else:
         if second is None and (table := _table_in_one(first.values)):
-            raise file.unreadable(table, _AS_RECORDS)
+            raise file.unreadable(*table)
         yield from whole
 
 
@@ -83,6 +84,8 @@ def _refuse_by_name(values: Mapping[str, Any], file: LandedFile) -> None:
             "these are items of DynamoDB, whose every value names its type",
             "take the values out: jq -c '.Item | map_values(if .L then [.L[][]] else .[] end)'",
         )
+    if len(values) == 1 and any(values.get(name) for name in ("error", "errors")):
+        raise file.unreadable("this is an error that a service answered with, not its rows", "ask it again")
 
 
 def _is_typed(value: object) -> bool:
@@ -145,10 +148,12 @@ def _named(what: str, key: str, file: LandedFile) -> str:
 
 
 def _is_row(values: Mapping[str, Any]) -> bool:
-    """Whether an object has an id of its own, so that a list inside belongs to it."""
-    scalars = [name for name, value in values.items() if not isinstance(value, dict | list)]
-    likely = any(likely_names(scalars, key) for key in ("item_id", "user_id"))
-    return likely or any(folded(name) in KEYS for name in values)
+    """Whether an object is a row, which owns the lists in it: it has an id, or several texts that are no links."""
+    scalars = {name: value for name, value in values.items() if not isinstance(value, dict | list)}
+    if any(likely_names(scalars, key) for key in ("item_id", "user_id")):
+        return True
+    texts = [value for value in scalars.values() if isinstance(value, str) and "://" not in value]
+    return len(texts) > 1 or names_key(values)
 
 
 def _is_list_of_objects(value: object) -> bool:
@@ -210,15 +215,19 @@ def _out_of(row: RawRow, inner: str) -> RawRow:
 
 def _with_outer(values: dict[str, Any], outer: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:
     """A row with the id that stands outside, unless it has its own."""
-    if any(folded(name) in KEYS for name in values):
+    if names_key(values):
         return values
     return {name: outer[name] for name in kept if name in outer} | values
 
 
-def _table_in_one(values: Mapping[str, Any]) -> str | None:
-    """Recognise a file whose only object holds a whole table."""
+def _table_in_one(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Recognise a file whose only object holds a whole table: what it is, and what to do."""
     if values and all(isinstance(value, dict) for value in values.values()):
-        return "the whole table is one object of columns (pandas: orient='columns' or 'index')"
-    if isinstance(values.get("data"), list) and isinstance(values.get("columns"), list):
-        return "the whole table is one object (pandas: orient='split')"
+        return (
+            "the whole table is one object of columns, or of rows by their ids (pandas: orient='columns' or 'index')",
+            f"{_AS_RECORDS}; rows by ids: jq -c 'to_entries[] | {{item_id: .key}} + .value'",
+        )
+    lists = (value for value in values.values() if isinstance(value, list) and value)
+    if not names_key(values) and any(isinstance(value[0], list) for value in lists):
+        return "the whole table is one object with a list of lists (pandas: orient='split')", _AS_RECORDS
     return None

@@ -63,6 +63,10 @@ def test_a_page_that_is_not_the_last_says_so(rows_of, answer):
         ([{"_index": "p", "_id": "7", "_score": 1, "_source": row} for row in ROWS], "_source"),
         ([{"node": row} for row in ROWS], "node"),
         ([{"id": "7", "type": "product", "attributes": row} for row in ROWS], "attributes"),
+        (
+            [{"_airbyte_ab_id": "x", "_airbyte_emitted_at": 1, "_airbyte_data": row} for row in ROWS],
+            "_airbyte_data",
+        ),
         ([{"product": row} for row in ROWS], "product"),
     ],
 )
@@ -99,6 +103,9 @@ def test_a_bulk_request_is_read_without_its_actions(rows_of):
         ([{"before": None, "after": ROWS[0], "op": "c"}], "Debezium", "ExtractNewRecordState"),
         ([{"schema": {}, "payload": {"before": None, "after": ROWS[0], "op": "c"}}], "Debezium", "Extract"),
         ([{"Item": {"item_id": {"S": "a"}, "tags": {"L": [{"S": "b"}]}}}], "DynamoDB", "jq -c"),
+        ([{"error": {"code": 401, "message": "no such key"}}], "an error", "ask it again"),
+        ([{"fields": ["x"], "rows": [["a"]]}], "a list of lists", "orient='records'"),
+        ([{"-Na": {"title": "Sofa"}, "-Nb": {"title": "Couch"}}], "rows by their ids", "to_entries"),
         ([{"products": ROWS, "brands": [{"name": "b"}]}], "2 lists of objects", "jq -c"),
     ],
 )
@@ -111,6 +118,11 @@ def test_other_forms_are_refused_by_name(rows_of, rows, problem, remedy):
 def test_the_lists_of_a_row_are_no_table(rows_of, id_name):
     row = {id_name: "7", "name": "Shoe", "variants": [{"size": "S"}, {"size": "M"}]}
     assert rows_of(json.dumps(row)) == ([(1, row)], [])
+
+
+def test_an_event_that_lists_items_is_a_row(rows_of):
+    event = {"event_date": "20261001", "event_name": "view", "visitor": "1.2", "items": [{"item_id": "s1"}]}
+    assert rows_of(json.dumps(event)) == ([(1, event)], [])
 
 
 def test_keys_that_may_be_a_persons_id_are_not_shown(landed, tmp_path):
