@@ -28,7 +28,8 @@ def ordered(ids: ItemIds, rows_N: NDArray[np.int64], scores_N: NDArray[np.floati
     else:
         left = np.arange(len(scores_N))
     best = left[np.argsort(-scores_N[left], kind="stable")]
-    if len(np.unique(scores_N[best])) == len(best):  # nothing is equal, so no id is read
+    in_order = scores_N[best]
+    if not (in_order[1:] == in_order[:-1]).any():  # so no id is read
         places: list[int] = best[:k].tolist()
         return places
     names = ids.at(rows_N[left].tolist())

@@ -30,6 +30,7 @@ from recsys.serving.feedback_tables import (
     make_tables,
     open_engine,
     require_tables,
+    surely_has_none,
 )
 
 ATTEMPTS = 5
@@ -158,6 +159,8 @@ class FeedbackStore:
         Raises:
             StorageError: the database cannot be reached.
         """
+        if surely_has_none(self.engine, user):
+            return ()
         with self.reading() as connection:
             found = connection.execute(NEWEST_OF_USER, {"of": user, "limit": limit}).all()
         return tuple(as_event(row) for row in reversed(found) if row.batch not in held)

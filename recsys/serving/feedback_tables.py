@@ -69,6 +69,8 @@ NEWEST_OF_USER = (
 )
 """Rows of the user `of`, newest first, at most `limit`. Made once: each list needs them."""
 
+ANY_OF_USER = 'SELECT 1 FROM feedback_events WHERE "user" = ? LIMIT 1'
+
 trial_counts = sa.Table(
     "feedback_trial_counts",
     metadata,
@@ -110,6 +112,30 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
         options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
         return sa.create_engine(parsed.set(drivername="postgresql+psycopg2"), **options)
     raise ConfigError(f"the feedback store cannot be a {kind} database", remedy=f"give {URL_EXAMPLES}")
+
+
+def surely_has_none(engine: Engine, user: str) -> bool:
+    """Whether a store holds no event of a user, which is so of most users whenever a list is made.
+
+    SQLite answers this in a tenth of the time that SQLAlchemy takes to ask NEWEST_OF_USER.
+
+    Args:
+        engine: of the store.
+        user: pseudonym.
+
+    Returns:
+        False where there are some, and where this cannot be told so quickly.
+    """
+    if engine.dialect.name != SQLITE:
+        return False
+    try:
+        connection = engine.raw_connection()
+        try:
+            return connection.cursor().execute(ANY_OF_USER, (user,)).fetchone() is None
+        finally:
+            connection.close()
+    except (sa.exc.DBAPIError, sqlite3.Error):  # whoever asks in full says what is wrong
+        return False
 
 
 def _open_sqlite(url: URL, read_only: bool) -> Engine:
