@@ -33,7 +33,7 @@ from recsys.retrieval.index_checks import (
 )
 from recsys.retrieval.params import FOUR_BITS_FROM, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.rotation import rotated
-from recsys.retrieval.sign_graph import SignGraph
+from recsys.retrieval.sign_graph import ScoresOf, SignGraph
 from recsys.retrieval.signs import BITS, n_bytes, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
@@ -222,7 +222,12 @@ class IndexFile:
         return found
 
     def shortlist(
-        self, query_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int, sure: int
+        self,
+        query_D: NDArray[np.float32],
+        rows_R: NDArray[np.int64],
+        k: int,
+        sure: int,
+        scores_of: ScoresOf | None = None,
     ) -> NDArray[np.bool_]:
         """Which of some rows are worth scoring by their vectors, to find the k best.
 
@@ -231,12 +236,13 @@ class IndexFile:
             rows_R: in the order in which `search` or `scan` gave them.
             k: how many are wanted.
             sure: how many of them must be the best.
+            scores_of: see `SignGraph.shortlist`.
 
         Returns:
             A mask, [R].
         """
         if self._is_signs:
-            return self._signs.shortlist(self._turned(query_D[None])[0], rows_R, k, sure)
+            return self._signs.shortlist(self._turned(query_D[None])[0], rows_R, k, sure, scores_of)
         return np.arange(len(rows_R)) < COPIES.n_viewed(k)
 
     def estimates(

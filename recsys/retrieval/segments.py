@@ -7,7 +7,8 @@ list is never short while there are items left. What an index finds is scored ag
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import starmap
 from pathlib import Path
 
 import numpy as np
@@ -226,10 +227,20 @@ class SegmentSearcher:
             rows_QR = index.scan(queries[short], surely, wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
                 best[q] = _without(self.live_items(position, rows_R), excluded[q])
-        return [
-            items[index.shortlist(query, self.latest.row_of_item[items], k, sure)]
-            for query, items in zip(queries, best, strict=True)
-        ]
+        # A filter may have left nothing near.
+        doubtful = set() if is_allowed_L is None else set(short.tolist())
+
+        def shortlisted(q: int, items: NDArray[np.int64]) -> NDArray[np.int64]:
+            scores_of = partial(self._scores_of_rows, position, queries[q]) if q in doubtful else None
+            found = index.shortlist(queries[q], self.latest.row_of_item[items], k, sure, scores_of)
+            return items[found]
+
+        return list(starmap(shortlisted, enumerate(best)))
+
+    def _scores_of_rows(
+        self, position: int, query_D: NDArray[np.float32], rows_R: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        return row_by_row(self._read(position, rows_R), query_D)
 
     def _compared(
         self, position: int, queries: NDArray[np.float32], width: int, is_allowed_L: NDArray[np.bool_] | None

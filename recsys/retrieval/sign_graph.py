@@ -1,5 +1,6 @@
 """A graph over the signs of vectors (`signs.py`). A walk along it reads a quarter of what copies in 4 bits have."""
 
+from collections.abc import Callable
 from functools import cached_property
 from math import ceil, floor, sqrt
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from recsys.retrieval.signs import WORD, agreeing, differing, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
+ScoresOf = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 NONE = -1
 COPYING = 7
 """Copying a row's signs and comparing the copy takes so many times as long as comparing it where it lies, next to the
@@ -83,7 +85,12 @@ class SignGraph:
         return rows_QK
 
     def shortlist(
-        self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64], k: int, sure: int
+        self,
+        turned_D: NDArray[np.float32],
+        rows_R: NDArray[np.int64],
+        k: int,
+        sure: int,
+        scores_of: ScoresOf | None = None,
     ) -> NDArray[np.bool_]:
         """Compare some rows with a query's own numbers.
 
@@ -92,6 +99,8 @@ class SignGraph:
             rows_R: rows.
             k: how many are wanted.
             sure: how many of them must be the best; the others are the best by their signs.
+            scores_of: scores of some rows, exactly. Where all rows are about as far from the query, those that look
+                best owe it to chance: then their true scores say what a row must reach. None: their estimates do.
 
         Returns:
             Which of them may be among the best, as far as their signs can tell: [R].
@@ -101,6 +110,8 @@ class SignGraph:
         about_R, doubt = self.estimates(turned_D, rows_R)
         best_K = np.partition(about_R, len(rows_R) - k)[-k:]
         surely = best_K[0] if sure >= k else np.partition(best_K, k - sure)[k - sure]
+        if scores_of is not None:
+            surely = min(surely, scores_of(rows_R[about_R >= surely]).min())
         may_be_R: NDArray[np.bool_] = about_R >= min(best_K[0], surely - doubt)
         return may_be_R
 

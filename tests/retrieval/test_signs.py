@@ -64,6 +64,23 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     assert np.mean([len(one) for one in longer]) < 110  # all 100 as surely best would be many more
 
 
+def test_true_scores_say_what_a_row_must_reach_where_nothing_near_is_allowed(tmp_path: Path) -> None:
+    vectors = like_texts(np.random.default_rng(5), 3000, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index, kept = IndexFile(tmp_path / "index.faiss", *vectors.shape), {False: 0.0, True: 0.0}
+    for query in vectors[:40]:
+        scores = vectors @ query
+        allowed = scores <= np.median(scores)
+        (found,) = index.scan(query[None], 10, 400, allowed)
+        rows = found[found >= 0]
+        truth = np.argsort(np.where(allowed, -scores, 9))[:10]
+        for exactly in kept:
+            scores_of = (lambda some, known=scores: known[some]) if exactly else None
+            left = rows[index.shortlist(query, rows, 10, 10, scores_of)]
+            kept[exactly] += np.isin(truth, left).mean() / 40
+    assert kept[True] > kept[False] + 0.1, kept
+
+
 @pytest.mark.parametrize("dim", [WIDE, WIDE + 8])  # in whole words, and not
 def test_all_rows_are_compared_where_they_lie_once_that_is_cheaper_than_copies(
     tmp_path: Path, dim: int
