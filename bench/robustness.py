@@ -74,8 +74,8 @@ def holdout_of(setup: Setup) -> Holdout:
         slice_of_item=np.where(is_cold_I, "cold", "warm"),
         is_judged=np.ones(n_items, bool),
         cut=None,
-        updated_at=(None,) * n_items,
-        oldest_text=(None,) * n_items,
+        updated_at=np.full(n_items, "NaT", "datetime64[us]"),
+        oldest_text=np.full(n_items, "NaT", "datetime64[us]"),
     )
 
 

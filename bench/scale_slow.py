@@ -11,6 +11,7 @@ Resumable: what a step took is kept in var/bench/slow/<size>/steps.json, and the
     python -m bench.scale_slow 10000 100000             these sizes, and exponents over them
     python -m bench.scale_slow 100000 --again evaluate  with a step done again
     python -m bench.scale_slow 100000 --until evaluate  without the steps after it
+    python -m bench.scale_slow 100000 --users 500       with at most so many judged users; see evaluate.max_users
 """
 
 import argparse
@@ -40,21 +41,23 @@ def main() -> None:
     parser.add_argument("sizes", nargs="+", type=int, help="items")
     parser.add_argument("--again", action="append", default=[], metavar="STEP", help="do this step again")
     parser.add_argument("--until", metavar="STEP", help="stop after this step")
+    parser.add_argument("--users", type=int, help="the most users of a slice; without it as in params.yaml")
     args = parser.parse_args()
     require_shared_data()
     worlds = [World(size, WORK) for size in args.sizes]
     for world in worlds:
-        run(world, args.again, args.until)
+        run(world, args.again, args.until, args.users)
     report(worlds)
 
 
-def run(world: World, again: list[str], until: str | None) -> None:
+def run(world: World, again: list[str], until: str | None, users: int | None) -> None:
     """Do the steps of one catalogue that have not been done.
 
     Args:
         world: the catalogue.
         again: steps that are done although they have been.
         until: the last step; None: all.
+        users: the most users of a slice; None: as params.yaml says.
     """
     catalogue = Catalogue(world.folder)
     for step in again:
@@ -62,10 +65,10 @@ def run(world: World, again: list[str], until: str | None) -> None:
     for name, do in _steps(world, catalogue).items():
         if name not in world.used:
             if catalogue.root.is_dir():
-                _write_params(Artifacts(catalogue.root))
+                _write_params(Artifacts(catalogue.root), users)
             print(f"{world.size:,} items: {name}", flush=True)
             took = do()
-            world.keep(name, took)
+            world.keep(name, took | ({"users": users} if name == "evaluate" and users else {}))
             print(f"  {took}", flush=True)
         if name == until:
             return
@@ -79,11 +82,12 @@ def _steps(world: World, catalogue: Catalogue) -> dict[str, Callable[[], dict[st
     return steps | {name: partial(command, world, name) for name in ("profiles@champion", *MEASURED)}
 
 
-def _write_params(at: Artifacts) -> None:
+def _write_params(at: Artifacts, users: int | None) -> None:
     """Those of the checkout as it is now; without a head of first light, and with a training of the head alone."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
     params["first_light"]["min_items"] = 10**9
     params["finetune"] |= {"roles": ["challenger"], "layers": "none"}
+    params["evaluate"] |= {"max_users": users} if users else {}
     at.params.write_text(yaml.safe_dump(params, allow_unicode=True, sort_keys=False), "utf-8")
 
 

@@ -161,6 +161,10 @@ class Artifacts:
         """What `recsys watch` leaves: its page, facts of releases, and which alarms were sent."""
         return self.root / "var/watch"
 
+    def judged(self, role: str) -> Path:
+        """Profiles of a role in the order of the holdout, while a large catalogue is evaluated."""
+        return self.root / f"var/judged/{role}.npy"
+
     @property
     def var(self) -> Path:
         """What a running machine leaves: caches, staging, state. Deleting it loses time, never data."""

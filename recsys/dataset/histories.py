@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.storage.arrays import rows_of
+
 # Shape suffixes: U users, I items, R padded items.
 PAD = -1
 """Fills up shorter rows."""
@@ -35,7 +37,9 @@ def sums(histories_UI: csr_array, vectors_ID: NDArray[np.floating]) -> NDArray[n
         return np.asarray(histories_UI @ vectors_ID)
     places = np.searchsorted(items, histories_UI.indices)
     shape = (histories_UI.shape[0], len(items))
-    return np.asarray(csr_array((histories_UI.data, places, histories_UI.indptr), shape) @ vectors_ID[items])
+    return np.asarray(
+        csr_array((histories_UI.data, places, histories_UI.indptr), shape) @ rows_of(vectors_ID, items)
+    )
 
 
 def sample(rows: NDArray[np.int64], n: int, seed: int | np.random.Generator) -> NDArray[np.int64]:

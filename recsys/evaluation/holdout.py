@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,12 @@ from recsys.errors import ArtifactMissing
 from recsys.features.views import NO_VIEWS, Views
 from recsys.profiles.items import Segment
 from recsys.ranking.ranker import Ranker
+from recsys.storage.arrays import let_go, write_mapped
 
+MAPPED_FROM = 1 << 28
+"""Bytes of profiles that are held in memory at most, where a file to map may be written."""
+BLOCK_ROWS = 1 << 16
+"""Profiles gathered at once for such a file."""
 MIXED = "mixed"
 """Slice of warm and cold items together."""
 # Shape suffixes: U users, I items, D dimension.
@@ -43,10 +49,10 @@ class Holdout:
     """cold or warm."""
     is_judged: NDArray[np.bool_]
     cut: datetime | None
-    updated_at: tuple[datetime | None, ...]
-    """When the used version of each item's text was written."""
-    oldest_text: tuple[datetime | None, ...]
-    """When its first version was written."""
+    updated_at: NDArray[np.datetime64]
+    """When the used version of each item's text was written, in microseconds of UTC; NaT where that is unknown."""
+    oldest_text: NDArray[np.datetime64]
+    """When its first version was written, likewise."""
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -80,6 +86,7 @@ def make_holdout(
     views_of: Callable[[Sequence[str]], Views] = lambda _: NO_VIEWS,
     weighting: Weighting = YES_OR_NO,
     prior_weight: float = 0.0,
+    mapped: Path | None = None,
 ) -> Holdout:
     """Join the split with texts and profiles, in the versions that the split chose.
 
@@ -95,6 +102,7 @@ def make_holdout(
         views_of: gives the views of items in the order of their ids.
         weighting: of its users.
         prior_weight: of its users, see `recsys.profiles.prior`.
+        mapped: file for the profiles of a large catalogue, see `_vectors`; None: they are in memory.
 
     Returns:
         The holdout.
@@ -103,8 +111,8 @@ def make_holdout(
         ArtifactMissing: a text or profile that the split names is missing; names item, part and line.
     """
     ids = split.items["item_id"].to_pylist()
-    order = sorted(range(len(ids)), key=lambda row: (hash_share(seed, ids[row]), ids[row]))
-    items = split.items.take(pa.array(order, pa.int64()))
+    shares_I = np.array([hash_share(seed, item) for item in ids], np.float64)
+    items = split.items.take(pa.array(np.lexsort((np.arange(len(ids)), shares_I))))  # sorted by id
     texts, tags, oldest = _texts(items, versions)
     item_ids = tuple(items["item_id"].to_pylist())
     users = tuple(sorted(pc.unique(split.train["user"]).to_pylist()))
@@ -119,7 +127,7 @@ def make_holdout(
         test = with_opinions(test, opinions, of_cold_items=True)
     known = Dataset(
         interactions=train,
-        vectors_ID=_vectors(items, segments),
+        vectors_ID=_vectors(items, segments, mapped),
         texts=texts,
         tags=tags,
         ridge_lambda=ridge_lambda,
@@ -138,7 +146,7 @@ def make_holdout(
         slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
         is_judged=np.asarray(pc.is_null(items["left_out"]).combine_chunks()).astype(bool),
         cut=split.summary.cut,
-        updated_at=tuple(items["updated_at"].to_pylist()),
+        updated_at=_times(items["updated_at"]),
         oldest_text=oldest,
     )
 
@@ -153,6 +161,7 @@ def with_profiles(
     typical_weight: float = 0.0,
     weighting: Weighting = YES_OR_NO,
     prior_weight: float = 0.0,
+    mapped: Path | None = None,
 ) -> Holdout:
     """The same holdout with another model's profiles: users, candidates, texts and histories stay.
 
@@ -166,6 +175,7 @@ def with_profiles(
         typical_weight: of its users.
         weighting: of its users.
         prior_weight: of its users, see `recsys.profiles.prior`.
+        mapped: file for the profiles of a large catalogue, see `_vectors`; None: they are in memory.
 
     Returns:
         The holdout with its profiles.
@@ -176,7 +186,7 @@ def with_profiles(
     places = pc.index_in(
         pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
     )
-    vectors_ID = _vectors(split.items.take(places), segments)
+    vectors_ID = _vectors(split.items.take(places), segments, mapped)
     return with_vectors(
         holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight, weighting, prior_weight
     )
@@ -221,7 +231,7 @@ def with_vectors(
 
 def _texts(
     items: pa.Table, versions: pa.Table
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[datetime | None, ...]]:
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], NDArray[np.datetime64]]:
     """Text and tags in the chosen version, and the time of the first version, for each item."""
     tags = versions["tags"].take(pa.array(places_of(items, versions, "text"))).to_pylist()
     first = (
@@ -230,20 +240,46 @@ def _texts(
     oldest = first["updated_at_min"].take(
         pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
     )
-    return texts_of(items, versions), tuple(tuple(one or ()) for one in tags), tuple(oldest.to_pylist())
+    return texts_of(items, versions), tuple(tuple(one or ()) for one in tags), _times(oldest)
 
 
-def _vectors(items: pa.Table, segments: tuple[Segment, ...]) -> NDArray[np.float32]:
-    """The profile of each item in the chosen version, float32 [I, D]."""
+def _times(column: pa.ChunkedArray) -> NDArray[np.datetime64]:
+    times: NDArray[np.datetime64] = column.to_numpy().astype("datetime64[us]")
+    return times
+
+
+def _vectors(
+    items: pa.Table, segments: tuple[Segment, ...], mapped: Path | None = None
+) -> NDArray[np.float32]:
+    """The profile of each item in the chosen version, float32 [I, D].
+
+    Where they take more than MAPPED_FROM bytes and a file is given, they are written to it and mapped, so that the
+    profiles of two models of a large catalogue need not be in memory together.
+    """
     tables = [segment.rows(["item_id", "part", "line", "deleted"]) for segment in segments]
     if not tables:
         raise ArtifactMissing("there are no profiles", remedy="run: dvc repro profiles@champion")
     place_I = places_of(items, pa.concat_tables(tables), "profile")
     starts = np.cumsum([0, *(len(table) for table in tables)])
     segment_I = np.searchsorted(starts, place_I, side="right") - 1
-    vectors_ID = np.empty((len(items), segments[0].vectors().shape[1]), np.float32)
-    for position, segment in enumerate(segments):
-        here = segment_I == position
-        if here.any():
-            vectors_ID[here] = segment.vectors()[place_I[here] - starts[position]]
-    return vectors_ID
+    shape = len(items), segments[0].vectors().shape[1]
+    if mapped is None or 4 * shape[0] * shape[1] <= MAPPED_FROM:
+        return _gathered(segments, segment_I, place_I - starts[segment_I])
+    blocks = (slice(start, start + BLOCK_ROWS) for start in range(0, len(items), BLOCK_ROWS))
+    return write_mapped(
+        mapped,
+        shape,
+        (_gathered(segments, segment_I[part], (place_I - starts[segment_I])[part]) for part in blocks),
+    )
+
+
+def _gathered(
+    segments: tuple[Segment, ...], segment_N: NDArray[np.int64], row_N: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Rows of the segments' vectors, float32 [N, D]; what was mapped for them is let go."""
+    vectors_ND = np.empty((len(row_N), segments[0].vectors().shape[1]), np.float32)
+    for position in np.unique(segment_N).tolist():
+        here, of_segment = segment_N == position, segments[position].vectors()
+        vectors_ND[here] = of_segment[row_N[here]]
+        let_go(of_segment)
+    return vectors_ND

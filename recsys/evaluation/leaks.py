@@ -4,7 +4,7 @@ Each check returns a finding or None; CHECKS is all of them. A report with findi
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC
 
 import numpy as np
 import pyarrow.compute as pc
@@ -56,12 +56,10 @@ def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similari
     """
     if holdout.cut is None:
         return None
-    caught = {
-        holdout.item_ids[row]
-        for row in np.flatnonzero(holdout.is_judged)
-        if _is_newer(holdout.updated_at[row], holdout.cut)
-        and _is_newer(holdout.updated_at[row], holdout.oldest_text[row])
-    }
+    cut = np.datetime64(holdout.cut.astimezone(UTC).replace(tzinfo=None), "us")
+    # Nothing is newer or older than an unknown time (NaT).
+    is_late_I = (holdout.updated_at > cut) & (holdout.updated_at > holdout.oldest_text)
+    caught = {holdout.item_ids[row] for row in np.flatnonzero(holdout.is_judged & is_late_I)}
     return _finding(
         "text-newer-than-cut", "items are judged by a text that was written after the cut", caught
     )
@@ -122,7 +120,3 @@ def _finding(kind: str, words: str, caught: set[str]) -> Finding | None:
         if caught
         else None
     )
-
-
-def _is_newer(one: datetime | None, other: datetime | None) -> bool:
-    return one is not None and other is not None and one > other

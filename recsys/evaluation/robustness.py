@@ -19,6 +19,7 @@ from recsys.features.views import Views, take
 from recsys.ranking.intervals import DIGITS, Interval, bootstrap, rounded
 from recsys.ranking.recommender import Recommender
 from recsys.ranking.tasks import RankingTask, make_task, rank
+from recsys.storage.arrays import with_rows
 
 # Shape suffixes: U users, C candidates, K list length, M metrics, D width of a profile.
 Encode = Callable[[str, Sequence[str], Views], NDArray[np.float32]]
@@ -85,8 +86,7 @@ def judge_robustness(
 
 def _with(model: Recommender, rows: NDArray[np.int64], profiles_ND: NDArray[np.float32]) -> Recommender:
     """The model with other profiles of some cold items. Users and everything learned stay the same."""
-    vectors_ID = model.users.vectors_ID.copy()
-    vectors_ID[rows] = profiles_ND
+    vectors_ID = with_rows(model.users.vectors_ID, rows, profiles_ND)
     return replace(model, users=replace(model.users, vectors_ID=vectors_ID))
 
 

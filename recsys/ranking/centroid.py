@@ -9,6 +9,7 @@ from scipy.sparse import csr_array, issparse
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sums
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.storage.arrays import rows_of
 
 # Shape suffixes: U users, I items, C candidates, D dimension, V terms.
 
@@ -24,10 +25,12 @@ class Centroid:
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = cosine times the length of the centroid; the order is that of the cosines."""
-        histories_UI, vectors_CD = csr_array(self.histories_UI[users]), self.vectors_ID[candidates]
+        histories_UI = csr_array(self.histories_UI[users])
         if issparse(self.vectors_ID):
-            return np.asarray((histories_UI @ self.vectors_ID @ vectors_CD.T).toarray(), np.float32)
-        return np.asarray(sums(histories_UI, self.vectors_ID) @ vectors_CD.T, np.float32)
+            scores_UC = histories_UI @ self.vectors_ID @ self.vectors_ID[candidates].T
+            return np.asarray(scores_UC.toarray(), np.float32)
+        scores_UC = sums(histories_UI, self.vectors_ID) @ rows_of(self.vectors_ID, candidates).T
+        return np.asarray(scores_UC, np.float32)
 
 
 def tfidf_centroid(known: Dataset) -> Centroid:

@@ -16,6 +16,7 @@ from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
 from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.typical import Typical, typical_share
+from recsys.storage.arrays import rows_of
 
 # Shape suffixes: U users, I items, C candidates, D dimension.
 
@@ -41,7 +42,7 @@ class RidgeUsers:
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = w · x."""
-        return self.profiles(users) @ self.vectors_ID[candidates].T
+        return self.profiles(users) @ rows_of(self.vectors_ID, candidates).T
 
     def profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """w_UD of some users."""

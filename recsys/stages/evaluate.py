@@ -1,6 +1,7 @@
 """Stage `evaluate`: judge champion and challenger against the floors on one holdout, and look for leaks."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -41,10 +42,17 @@ def run(settings: Settings, at: Artifacts) -> None:
     Reads:   at.split, at.features, at.profiles, at.model_reference and at.trained_on of both roles; with
              `finetune.seeds` above 1 the challenger's siblings in at.finetune/seeds
     Writes:  at.report, at.metrics, at.plots (<slice>_recall_by_k.csv, <slice>_models.csv); siblings in at.cache;
-             vectors of siblings and of perturbed texts in at.var
+             vectors of siblings and of perturbed texts in at.var; profiles of a large catalogue, until it ends
     Raises:  ArtifactMissing where an input is missing or belongs to other data; ConfigError where evaluate.groups names
              no file of groups. A leak raises nothing; it is a finding in the report
     """
+    try:
+        _save(_judged(settings, at), at)
+    finally:
+        shutil.rmtree(at.judged(CHAMPION).parent, ignore_errors=True)
+
+
+def _judged(settings: Settings, at: Artifacts) -> Report:
     split = Split.load(at.split)
     holdout = load_holdout(split, settings, at)
     challenged = load_challenged(holdout, split, settings, at)
@@ -63,7 +71,7 @@ def run(settings: Settings, at: Artifacts) -> None:
     }
     holdout_id = holdout_of(at.split, split.summary, settings.split)
     reasons = {role: contamination(one, holdout_id) for role, one in trained.items()}
-    report = Report(
+    return Report(
         model_hash=ModelReference.load(at.model_reference(CHAMPION)).hash,
         challenger_hash=ModelReference.load(at.model_reference(CHALLENGER)).hash if challenged else None,
         ridge_lambda=holdout.known.ridge_lambda,
@@ -89,7 +97,6 @@ def run(settings: Settings, at: Artifacts) -> None:
         leaks=leaks,
         comparison=comparison,
     )
-    _save(report, at)
 
 
 def _judge_robustness(

@@ -75,6 +75,7 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
         partial(views_at, at.features),
         champion.weighting,
         _prior_weight(champion, settings),
+        at.judged(CHAMPION),
     )
     return with_traits(holdout, at)
 
@@ -110,6 +111,7 @@ def load_challenged(holdout: Holdout, split: Split, settings: Settings, at: Arti
         _typical_weight(challenger, settings),
         challenger.weighting,
         _prior_weight(challenger, settings),
+        at.judged(CHALLENGER),
     )
     return with_traits(challenged, at)
 

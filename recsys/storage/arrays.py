@@ -8,7 +8,7 @@ import io
 import math
 import mmap
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -157,6 +157,48 @@ def shared(path: Path, array: NDArray[np.floating], kind: type[Real]) -> NDArray
             if (found := _mapped(path, array, kind)) is not None:
                 return found
     return array.astype(kind, copy=False)
+
+
+def write_mapped(
+    path: Path, shape: tuple[int, ...], blocks: Iterable[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Write an array of float32 block by block, and map it, so that all of it is never in memory.
+
+    Args:
+        path: of the file, an npy; whatever it held before is replaced.
+        shape: of the whole array.
+        blocks: its rows, in order.
+
+    Returns:
+        Mapped, read-only.
+    """
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, head)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").data)
+    mapped: NDArray[np.float32] = np.load(path, mmap_mode="r")
+    return mapped
+
+
+def rows_of(array_ND: NDArray[Real], rows: NDArray[np.int64]) -> NDArray[Real]:
+    """Some rows in memory of their own; what was mapped to read them is let go."""
+    found: NDArray[Real] = np.asarray(array_ND[rows])
+    let_go(array_ND)
+    return found
+
+
+def with_rows(
+    array_ND: NDArray[np.float32], rows: NDArray[np.int64], others: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """A copy with other values in some rows; of a mapped file only the pages with these rows are copied."""
+    changed: NDArray[np.float32]
+    if isinstance(array_ND, np.memmap):
+        changed = np.memmap(str(array_ND.filename), np.float32, "c", array_ND.offset, array_ND.shape)
+    else:
+        changed = array_ND.copy()
+    changed[rows] = others
+    return changed
 
 
 def let_go(array: NDArray[np.generic]) -> None:

@@ -84,15 +84,17 @@ def test_near_duplicate_text_across_the_boundary_is_found(holdout, models):
 
 def test_a_text_that_was_changed_after_the_cut_is_found(holdout, models):
     row = holdout.row_of_item["i000"]
-    assert holdout.updated_at[row] == T0  # the split took the older version
-    times = list(holdout.updated_at)
-    times[row] = T0 + timedelta(days=300)
-    (found,) = find_leaks(replace(holdout, updated_at=tuple(times)), models, SIMILARITY)
+    assert holdout.updated_at[row].astype(object) == T0.replace(
+        tzinfo=None
+    )  # the split took the older version
+    times = holdout.updated_at.copy()
+    times[row] += np.timedelta64(300, "D")
+    (found,) = find_leaks(replace(holdout, updated_at=times), models, SIMILARITY)
     assert (found.kind, found.examples) == ("text-newer-than-cut", ("i000",))
 
 
 def test_an_items_first_text_is_no_leak_however_late_the_catalogue_learned_of_it(holdout, models):
-    late = tuple(T0 + timedelta(days=900) for _ in holdout.updated_at)
+    late = np.full_like(holdout.updated_at, (T0 + timedelta(days=900)).replace(tzinfo=None))
     assert find_leaks(replace(holdout, updated_at=late, oldest_text=late), models, SIMILARITY) == ()
 
 

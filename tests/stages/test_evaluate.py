@@ -20,6 +20,7 @@ from recsys.ranking.mlp import Mlp
 from recsys.ranking.recommender import learn_recommender
 from recsys.settings import Settings
 from recsys.stages import evaluate, evaluate_inputs, split
+from recsys.storage.arrays import write_mapped
 from tests.ranking.heads import heads_of
 from tests.stages.judged_world import ROOT, make_world, settings
 
@@ -165,6 +166,22 @@ def test_item_weights_that_are_gone_are_named_with_what_brings_them(tmp_path):
     world.weigh("champion", nothing, tmp_path / "elsewhere")
     with pytest.raises(EncoderError, match=r"item_weights.npz(.|\n)*recsys fetch-champion"):
         evaluate.run(world.settings, world.at)
+
+
+def test_profiles_of_a_large_catalogue_are_mapped_judged_alike_and_not_left_behind(challenged, monkeypatch):
+    world, _, _ = challenged
+    in_memory = world.at.report.read_bytes()
+    monkeypatch.setattr("recsys.evaluation.holdout.MAPPED_FROM", 0)
+    monkeypatch.setattr("recsys.evaluation.holdout.BLOCK_ROWS", 7)
+    mapped = []
+    monkeypatch.setattr(
+        "recsys.evaluation.holdout.write_mapped",
+        lambda *arguments: mapped.append(write_mapped(*arguments)) or mapped[-1],
+    )
+    evaluate.run(world.settings, world.at)
+    assert [type(one) for one in mapped] == [np.memmap, np.memmap]  # of champion and challenger
+    assert world.at.report.read_bytes() == in_memory
+    assert not world.at.judged("champion").parent.exists()
 
 
 def test_a_better_challenger_is_surely_better_on_cold_items(challenged):

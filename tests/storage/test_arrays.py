@@ -16,7 +16,10 @@ from recsys.storage.arrays import (
     npz_bytes,
     read_array,
     read_arrays,
+    rows_of,
     shared,
+    with_rows,
+    write_mapped,
 )
 
 A = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -150,3 +153,19 @@ def test_bytes_of_arrays_are_the_same_each_time_and_come_back(tmp_path):
 def test_objects_are_never_written(make):
     with pytest.raises(ValueError, match="(?i)object"):
         make(np.array([{}], dtype=object))
+
+
+def test_blocks_are_written_as_one_file_that_is_mapped(tmp_path):
+    mapped = write_mapped(tmp_path / "a.npy", (2, 3), iter([A[:1], A[1:]]))
+    assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
+    np.testing.assert_array_equal(rows_of(mapped, np.array([1, 0])), A[::-1])
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), A)
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_other_rows_are_those_of_a_copy(tmp_path, is_mapped):
+    array = write_mapped(tmp_path / "a.npy", A.shape, [A]) if is_mapped else A
+    changed = with_rows(array, np.array([1]), np.full((1, 3), 9, np.float32))
+    np.testing.assert_array_equal(changed, [[0, 1, 2], [9, 9, 9]])
+    np.testing.assert_array_equal(array, A)
+    assert not is_mapped or (np.load(tmp_path / "a.npy") == A).all()
