@@ -39,14 +39,24 @@ def best_and(
         Both together, ascending, and the share of each as `LexicalIndex.shares` has it; 0 without a word of the query.
     """
     may_be_best = _may_be_best(found, n, n_all, is_left)
-    rows = np.union1d(also, may_be_best)
+    rows = _merged(also, may_be_best)
     scores = np.zeros(len(rows))
     for word in found:
         scores += word.parts_of(rows)
     shares = share_of(scores, found)
     best = best_rows(may_be_best, shares[np.searchsorted(rows, may_be_best)], n)
-    is_wanted = np.isin(rows, also) | np.isin(rows, best)
+    is_wanted = np.zeros(len(rows), np.bool_)
+    for wanted in (also, best):
+        is_wanted[np.searchsorted(rows, wanted)] = True
     return rows[is_wanted], shares[is_wanted]
+
+
+def _merged(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Items of both, ascending, each once; of some hundred in a third of the time of `np.union1d`."""
+    both = np.sort(np.concatenate([one, other]))
+    is_first = np.ones(len(both), np.bool_)
+    np.not_equal(both[1:], both[:-1], out=is_first[1:])
+    return both[is_first]
 
 
 def _may_be_best(

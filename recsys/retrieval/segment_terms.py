@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +43,21 @@ class SegmentTerms:
         return [self._place(term) for term in terms.to_pylist()]
 
     def _place(self, term: str) -> int | None:
-        place = bisect_left(self.terms_V, term, key=lambda known: known.as_py())
-        return place if place < len(self.terms_V) and self.terms_V[place].as_py() == term else None
+        begins, written = self._written
+        sought, n = term.encode(), len(self.terms_V)
+
+        def at(place: int) -> bytes:
+            return bytes(written[begins[place] : begins[place + 1]])
+
+        place = bisect_left(range(n), sought, key=at)
+        return place if place < n and at(place) == sought else None
+
+    @cached_property
+    def _written(self) -> tuple[memoryview, memoryview]:
+        """Where each term begins, and the last one ends, in the UTF-8 of all; its order is that of the texts."""
+        _, begins, written = self.terms_V.buffers()
+        first = self.terms_V.offset
+        return memoryview(begins).cast("i")[first:], memoryview(written or b"")
 
     def postings(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Rows with the term at a place, and how often each has it."""
