@@ -36,6 +36,10 @@ LIMIT_MS = 50.0
 SECONDS = 15.0
 ROUNDS = 3
 CLIENTS = 4
+OVERLOAD = 2
+"""Times the rate that a service answers, in the step `saturation`."""
+CALLERS = 1000
+"""More requests than the service lets in may wait for an answer there."""
 N_REQUESTS = 2000
 N_SWAPS = 50
 N_EXAMPLES = 100
@@ -58,6 +62,7 @@ def main() -> None:
         **{f"rivals_{world.size}": partial(rivals, world) for world in (SMALL, LARGE)},
         "filters": filters,
         "plain": plain,
+        "saturation": saturation,
         "swaps": swaps,
         "fuzz": fuzz,
     }
@@ -180,8 +185,10 @@ def plain(world: World = SMALL) -> Figures:
                     before_s = service.cpu_s()
                     load = closed_loop(service.url, requests, CLIENTS, SECONDS / 2, folder)
                     cpu_ms[name].append((service.cpu_s() - before_s) / load.n * 1000)
-                if load.failed:
-                    raise RuntimeError(f"{name} failed {load.failed} of {load.n} requests for {kind}")
+                if load.failed or load.refused:
+                    raise RuntimeError(
+                        f"{name} failed {load.failed + load.refused} of {load.n} requests for {kind}"
+                    )
                 rates[name].append(load.rate)
         found |= {f"{name}_{kind}_rate": round(float(np.median(values)), 1) for name, values in rates.items()}
         found |= {
@@ -194,6 +201,28 @@ def plain(world: World = SMALL) -> Figures:
             float(np.median(np.array(cpu_ms["plain"]) / np.array(cpu_ms["ours"]))), 2
         )
     return found
+
+
+def saturation(world: World = SMALL) -> Figures:
+    """Searches at twice the rate that two workers answer: what they turn away, and how soon they answer the rest."""
+    make(world)
+    folder, requests = world.folder / "service", queries_of_titles()
+    with running(recsys_serve(world.store, folder, "--workers", str(WORKERS)), folder, WORKERS) as service:
+        closed_loop(service.url, requests, WORKERS * CLIENTS, 5, folder)
+        before = closed_loop(service.url, requests, WORKERS * CLIENTS, SECONDS, folder)
+        over = open_loop(service.url, requests, OVERLOAD * before.rate, SECONDS, folder, CALLERS)
+        after = closed_loop(service.url, requests, WORKERS * CLIENTS, SECONDS / 2, folder)
+    return {
+        "saturation_rate_before": before.rate,
+        "saturation_rate_asked": round(OVERLOAD * before.rate, 1),
+        "saturation_rate": over.rate,
+        "saturation_p50_ms": over.p50_ms,
+        "saturation_p99_ms": over.p99_ms,
+        "saturation_refused": over.refused,
+        "saturation_refused_p99_ms": over.refused_p99_ms,
+        "saturation_failed": before.failed + over.failed + after.failed + before.refused + after.refused,
+        "saturation_rate_after": after.rate,
+    }
 
 
 def swaps() -> Figures:
@@ -263,7 +292,7 @@ def collected(steps: Sequence[str] | Mapping[str, object]) -> Figures:
         figures |= _renamed(
             found, f"serve_{world.size}", {old: f"{new}_{suffix}" for old, new in names.items()}
         )
-    for name in ("plain", "swaps", "fuzz"):
+    for name in ("plain", "saturation", "swaps", "fuzz"):
         figures |= found.get(name, {})
     for name, keys in OTHERS.items():
         kept = ROOT / "var" / "bench" / f"{name}.json"
@@ -296,7 +325,7 @@ def _median(rounds: Sequence[Load]) -> Figures:
     return {
         "p50_ms": float(np.median([one.p50_ms for one in rounds])),
         "p99_ms": float(np.median([one.p99_ms for one in rounds])),
-        "failed": sum(one.failed for one in rounds),
+        "failed": sum(one.failed + one.refused for one in rounds),
     }
 
 
@@ -305,8 +334,10 @@ def _max_rate(service: Service, requests: Sequence[Request], folder: Any) -> int
     held = 0
     for rate in RATES:
         load = open_loop(service.url, requests, rate, SECONDS / 2, folder)
-        console.print(f"  {rate}/s: p50 {load.p50_ms} ms, p99 {load.p99_ms} ms, {load.failed} failed")
-        if load.failed or load.p99_ms > LIMIT_MS:
+        console.print(
+            f"  {rate}/s: p50 {load.p50_ms} ms, p99 {load.p99_ms} ms, {load.failed + load.refused} failed"
+        )
+        if load.failed or load.refused or load.p99_ms > LIMIT_MS:
             break
         held = rate
     return held

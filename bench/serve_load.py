@@ -37,14 +37,26 @@ class Load:
 
     n: int
     failed: int
-    """Answers other than 200, and broken connections."""
+    """Answers other than 200 and 503, and broken connections."""
     p50_ms: float
+    """Of requests that were not turned away."""
     p99_ms: float
+    """Likewise."""
     rate: float
-    """Answers per second."""
+    """Of these, per second."""
+    refused: int = 0
+    """Answers 503 that say when to ask again."""
+    refused_p99_ms: float = 0.0
 
 
-def open_loop(url: str, requests: Sequence[Request], rate: float, seconds: float, scratch: Path) -> Load:
+def open_loop(
+    url: str,
+    requests: Sequence[Request],
+    rate: float,
+    seconds: float,
+    scratch: Path,
+    connections: int = CONNECTIONS,
+) -> Load:
     """Send requests at a fixed rate, again from the first where they run out.
 
     Args:
@@ -53,11 +65,13 @@ def open_loop(url: str, requests: Sequence[Request], rate: float, seconds: float
         rate: per second.
         seconds: how long.
         scratch: folder for the file of requests.
+        connections: at most so many requests wait for an answer.
 
     Returns:
         The measurement.
     """
-    return _in_a_process(url, requests, scratch, "--rate", str(rate), "--seconds", str(seconds))
+    options = ("--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections))
+    return _in_a_process(url, requests, scratch, *options)
 
 
 def closed_loop(url: str, requests: Sequence[Request], clients: int, seconds: float, scratch: Path) -> Load:
@@ -89,19 +103,25 @@ class _Client:
         self._url = url
         self._bodies = [(f"{url}{one.path}", json.dumps(one.body).encode()) for one in requests]
         self.latencies: list[float] = []
+        self.refused: list[float] = []
+        """Latencies of answers 503."""
         self.failed = 0
 
     async def send(self, session: Any, number: int, due: float) -> None:  # noqa: ANN401  aiohttp.ClientSession
         import aiohttp
 
         url, body = self._bodies[number % len(self._bodies)]
+        latencies = self.latencies
         try:
             async with session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
                 await answer.read()
-                self.failed += answer.status != 200
+                if answer.status == 503 and "retry-after" in answer.headers:
+                    latencies = self.refused
+                else:
+                    self.failed += answer.status != 200
         except (aiohttp.ClientError, TimeoutError):
             self.failed += 1
-        self.latencies.append(time.perf_counter() - due)
+        latencies.append(time.perf_counter() - due)
 
 
 async def _open(client: _Client, session: Any, rate: float, seconds: float) -> None:  # noqa: ANN401
@@ -130,7 +150,7 @@ async def _run(args: argparse.Namespace) -> Load:
 
     requests = [Request(**json.loads(line)) for line in args.requests.read_text().splitlines()]
     client = _Client(args.url, requests)
-    connector = aiohttp.TCPConnector(limit=args.clients or CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=args.clients or args.connections)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as session:
         began = time.perf_counter()
         if args.rate:
@@ -138,9 +158,17 @@ async def _run(args: argparse.Namespace) -> Load:
         else:
             await _closed(client, session, args.clients, args.seconds)
         took = time.perf_counter() - began
-    p50, p99 = np.percentile(client.latencies, (50, 99)) * 1000
-    n = len(client.latencies)
-    return Load(n, client.failed, round(float(p50), 2), round(float(p99), 2), round(n / took, 1))
+    p50, p99 = np.percentile(client.latencies or [np.inf], (50, 99)) * 1000
+    n, refused_p99 = len(client.latencies), np.percentile(client.refused or [0.0], 99) * 1000
+    return Load(
+        n,
+        client.failed,
+        round(float(p50), 2),
+        round(float(p99), 2),
+        round(n / took, 1),
+        len(client.refused),
+        round(float(refused_p99), 2),
+    )
 
 
 def main() -> None:
@@ -152,6 +180,7 @@ def main() -> None:
     parser.add_argument("requests", type=Path)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--clients", type=int, default=0)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--seconds", type=float, default=10.0)
     print(json.dumps(asdict(uvloop.run(_run(parser.parse_args())))))
 

@@ -27,7 +27,10 @@ class ServeParams(BaseModel):
     max_waiting: int = Field(ge=0)
     """Requests that may wait, per worker; further ones are answered 503 with Retry-After."""
     wait_s: float = Field(gt=0)
-    """Seconds that a request may take to arrive whole and to get its turn; then it is answered 503."""
+    """Seconds that a request may take to arrive whole; then it is answered 503."""
+    queue_s: float = Field(gt=0)
+    """Seconds that a request may wait for its turn; then it is answered 503 with Retry-After. So under any load what is
+    answered is answered within about this time."""
     silent_s: float = Field(ge=3, le=3600)
     """With several workers, one whose event loop has been stuck for this many seconds is killed and replaced. If it is
     computing meanwhile, it gets ten times as long. Requests are computed outside the loop, so they never block it."""

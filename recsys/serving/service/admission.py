@@ -1,7 +1,8 @@
 """Back-pressure before anything is computed: bodies of bounded size, few requests at once, few that wait.
 
 A service that takes every request collapses for all of them. This one computes `max_running` at once, lets
-`max_waiting` wait, and answers the next one 503 with Retry-After at once.
+`max_waiting` wait, and answers the next one 503 with Retry-After at once. None waits longer than `queue_s`: whoever
+asked has given up by then, and what is answered is answered soon.
 """
 
 import asyncio
@@ -63,8 +64,6 @@ class Admission:
         try:
             async with asyncio.timeout(self._params.wait_s):
                 body = await self._read(receive)
-                scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
-                await self._turns.acquire()
         except ClientGone:
             return
         except BodyTooLarge:
@@ -74,8 +73,16 @@ class Admission:
             )
             return
         except TimeoutError:
-            waited = f"the request did not arrive, or get its turn, within {self._params.wait_s:g} s"
-            await self._refuse(503, waited, AGAIN, scope, receive, send)
+            why = f"the request did not arrive within {self._params.wait_s:g} s"
+            await self._refuse(503, why, AGAIN, scope, receive, send)
+            return
+        scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._params.queue_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            why = f"the request did not get its turn within {self._params.queue_s:g} s"
+            await self._refuse(503, why, AGAIN, scope, receive, send)
             return
         try:
             await self._app(scope, _replayed(body, receive), send)
