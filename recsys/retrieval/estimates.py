@@ -9,6 +9,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.retrieval.ordering import may_be_best
 from recsys.retrieval.segments import SegmentSearcher
 
 # Shape suffixes: D dimension, N items.
@@ -45,9 +46,13 @@ def near_items(
     if len(items) <= k:
         return items
     about_N, off_N = estimates(searcher, queries_1D[0], items)
-    best_K = np.partition(about_N, len(items) - k)[-k:]
-    surely = best_K[0] if sure >= k else np.partition(best_K, k - sure)[k - sure]
-    found: NDArray[np.int64] = items[about_N >= min(best_K[0], surely - off_N.max())]
+
+    def scores_of(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        return searcher.scores(queries_1D[0], items[places])
+
+    # A filter may have left nothing near.
+    may_be_N = may_be_best(about_N, float(off_N.max()), k, sure, None if allowed_I is None else scores_of)
+    found: NDArray[np.int64] = items[may_be_N]
     return found
 
 

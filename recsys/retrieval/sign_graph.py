@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.retrieval.ordering import may_be_best
 from recsys.retrieval.signs import WORD, agreeing, differing, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
@@ -99,21 +100,15 @@ class SignGraph:
             rows_R: rows.
             k: how many are wanted.
             sure: how many of them must be the best; the others are the best by their signs.
-            scores_of: scores of some rows, exactly. Where all rows are about as far from the query, those that look
-                best owe it to chance: then their true scores say what a row must reach. None: their estimates do.
+            scores_of: scores of some rows, exactly; see `may_be_best`.
 
         Returns:
             Which of them may be among the best, as far as their signs can tell: [R].
         """
         if len(rows_R) <= k:
             return np.ones(len(rows_R), np.bool_)
-        about_R, doubt = self.estimates(turned_D, rows_R)
-        best_K = np.partition(about_R, len(rows_R) - k)[-k:]
-        surely = best_K[0] if sure >= k else np.partition(best_K, k - sure)[k - sure]
-        if scores_of is not None:
-            surely = min(surely, scores_of(rows_R[about_R >= surely]).min())
-        may_be_R: NDArray[np.bool_] = about_R >= min(best_K[0], surely - doubt)
-        return may_be_R
+        about_R, off = self.estimates(turned_D, rows_R)
+        return may_be_best(about_R, off, k, sure, scores_of and (lambda places: scores_of(rows_R[places])))
 
     def estimates(
         self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64]
