@@ -66,6 +66,9 @@ class FusionParams(BaseModel):
     """The most items that a text is compared with: those with the most interactions."""
     max_users: int = Field(ge=2)
     """The most users that directions are learned from; a sample where there are more."""
+    max_validation_items: int = Field(ge=1000)
+    """Where there are more items, validation chooses on some of the users, by the seed, who have at most so many items
+    together. The head is then learned from all."""
     seed: int = Field(ge=0)
     """Seed of everything random in learning a head."""
 

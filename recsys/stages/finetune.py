@@ -33,6 +33,7 @@ from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.trials import Attempt, Trial, search
 from recsys.training.tuning import FROZEN, Tuned, keep_beginning, train, tune
 from recsys.validation.folds import ONE_FOLD_FROM
+from recsys.validation.sampling import whole_users
 from recsys.validation.search_weights import ChosenWeights, choose_search_weights
 from recsys.validation.trained_encoder import is_surely_better
 
@@ -253,9 +254,10 @@ def _fuse(
         report_progress,
         chosen_on,
     )
+    trial, trial_folds = whole_users(dataset, folds, fusion.max_validation_items, fusion.seed)
     weights = choose_search_weights(
-        dataset,
-        folds[0],
+        trial,
+        trial_folds[0],
         recipe,
         fusion,
         settings.search,
@@ -265,7 +267,7 @@ def _fuse(
             settings.encoder.batch_tokens,
             device=settings.profiles.device,
         ),
-        judged_queries(settings, at, dataset.item_ids),
+        judged_queries(settings, at, trial.item_ids),
         report_progress,
     )
     return model.with_search(weights.part), recipe, weights

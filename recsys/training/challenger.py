@@ -27,6 +27,7 @@ from recsys.ranking.mlp import Mlp
 from recsys.ranking.params import RankerParams
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.learned import LearnedChoice, choose_learned_ranker
+from recsys.validation.sampling import whole_users
 from recsys.validation.weighing import choose_item_weights
 from recsys.validation.weighting import choose_weighting
 
@@ -56,7 +57,8 @@ def fuse(
         cache: head and ranker are packed in `<cache>/heads` and `<cache>/rankers`.
         dataset: the training side with this encoder's vectors. It includes the interactions with held-out items.
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
-        params: section `fusion`.
+        params: section `fusion`. Where there are more than its `max_validation_items`, choices are made on a part of
+            dataset and folds, see `recsys/validation/sampling.py`; learned rankers are tried on all.
         first_light: section `first_light`; its head is taken where none that learns from users is better.
         users: section `users`; the encoder alone is judged with its `ridge_lambda` and the `prior_weight` of the
             dataset, as it is released; heads with all its `lambdas` and `prior_weights`.
@@ -78,8 +80,13 @@ def fuse(
         TrainingError: the kernel cannot be inverted.
     """
     report_progress(f"{len(dataset.texts):,} texts for the head to learn from")
+    trial, trial_folds = whole_users(dataset, folds, params.max_validation_items, params.seed)
+    if trial is not dataset:
+        report_progress(
+            f"choices are made on {len(trial.item_ids):,} items of {len(trial.interactions.users):,} users"
+        )
     recipe = choose_recipe(
-        *(chosen_on or (dataset, folds)),
+        *(chosen_on or (trial, trial_folds)),
         params,
         users.lambdas,
         k,
@@ -90,9 +97,9 @@ def fuse(
         priors=users.prior_weights,
     )
     chosen = choose_weighting(
-        dataset, folds, recipe, weighting, params, scales, k, max_users, report_progress
+        trial, trial_folds, recipe, weighting, params, scales, k, max_users, report_progress
     ).weighting
-    dataset = replace(dataset, weighting=chosen)
+    dataset, trial = (replace(one, weighting=chosen) for one in (dataset, trial))
     if not recipe.has_head:
         report_progress(
             "no head was better than the encoder alone"
@@ -101,8 +108,8 @@ def fuse(
         )
         return ModelReference.of(base, weighting=chosen), recipe
     recipe = choose_item_weights(
-        dataset,
-        folds[0],
+        trial,
+        trial_folds[0],
         recipe,
         params,
         first_light,

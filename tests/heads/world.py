@@ -47,6 +47,7 @@ def fusion_params():
         als_iterations=5,
         max_landmarks=500,
         max_users=500,
+        max_validation_items=100_000,
         seed=1,
     )
 

@@ -121,13 +121,19 @@ def test_a_trained_encoder_that_is_not_surely_better_gives_way_to_the_pretrained
     assert "the trained encoder is not surely better" in told and "held out to choose by" in told
 
 
-def test_item_weights_that_validation_chose_are_packed_with_the_head(world, chosen, tmp_path, monkeypatch):
+def test_item_weights_that_validation_chose_on_some_users_are_packed_with_the_head_and_learned_from_all(
+    world, chosen, tmp_path, monkeypatch
+):
     other = make_world(tmp_path)
     split.run(other.settings, other.at)
-    changed = {"finetune": chosen.finetune.model_copy(update={"layers": "none"})}
+    changed = {
+        "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
+        "fusion": chosen.fusion.model_copy(update={"max_validation_items": 100}),
+    }
     recipes = []
 
     def recorded(*given):
+        assert 50 < len(given[0].item_ids) <= 100 and len(given[0].interactions.users) > 1
         recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, head_factor=0.8, lift=2.0))
         return recipes[-1]
 
