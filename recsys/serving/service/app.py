@@ -64,8 +64,8 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(Admission, params=service.params, turned_away=app.state.metrics.turned_away)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.include_router(questions)  # first: routes are tried in turn
     app.include_router(operation)
-    app.include_router(questions)
     app.include_router(by_path)
     app.include_router(feedback_routes)
     app.include_router(admin)

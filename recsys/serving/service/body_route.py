@@ -7,6 +7,7 @@ dependencies anew for each request and take a thread by way of a second library:
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any, get_type_hints
 
 from fastapi import Request, Response
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from recsys.serving.service.shared import allowed_to, serving
 
@@ -42,6 +44,24 @@ class BodyRoute(APIRoute):
             return response
 
         return answer
+
+    @cached_property
+    def _answer(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.get_route_handler()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette's, without the contexts that FastAPI opens for dependencies: there are none.
+
+        Args:
+            scope: of the request.
+            receive: gives its body.
+            send: takes the answer.
+        """
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def checked(model: type[BaseModel], content: bytes, content_type: str) -> BaseModel:
