@@ -165,7 +165,7 @@ def plain(world: World = SMALL) -> Figures:
 
     make(world)
     folder = world.folder / "plain"
-    if not (folder / "texts.index").exists():
+    if not (folder / "shown.json").exists():
         users = sorted({one.body["user"] for one in known_users()})
         plain_endpoint.export(
             world.store, users, KEY, folder, int(_kept(f"rivals_{world.size}")["faiss_expansion"])

@@ -1,8 +1,9 @@
 """The endpoint that a good engineer writes in an afternoon: FastAPI, uvicorn, sentence-transformers, HNSW and bm25s.
 
-It knows what a release knows, which `export` lays out for it: profiles, histories, Gram matrix, item weights, titles.
-`/recommend` ranks the same candidates as Firstlight by the same rule. `/search` joins BM25 with the nearest items by
-the encoder's own vectors. It has none of the rest: filters, feedback, limits, keys, swaps.
+It knows what a release knows, which `export` lays out for it: profiles, histories, Gram matrix, item weights, and what
+answers show of items. `/recommend` ranks the same candidates as Firstlight by the same rule, without what the user
+likes, and shows the same fields. `/search` joins BM25 with the nearest items by the encoder's own vectors. It has none
+of the rest: filters, feedback, limits, keys, swaps, figures, a log line for each answer.
 """
 
 import argparse
@@ -10,11 +11,11 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from scipy.sparse import coo_array, load_npz, save_npz
 
 from recsys.ranking.item_weights import UNKNOWN, WeightedItems
@@ -27,18 +28,39 @@ POOL = 100
 WORDS_WEIGHT = 0.7
 
 
+K = Annotated[int, Field(ge=1, le=1000)]
+
+
 class RecommendRequest(BaseModel):
     """Who, and how many."""
 
     user: str
-    k: int = 10
+    k: K = 10
 
 
 class SearchRequest(BaseModel):
     """What, and how many."""
 
     query: str
-    k: int = 10
+    k: K = 10
+
+
+class Item(BaseModel):
+    """What an answer shows of an item."""
+
+    item_id: str
+    score: float
+    title: str | None
+    description: str | None
+    tags: list[str]
+    image: str | None
+    attributes: dict[str, str | float | list[str]]
+
+
+class ItemList(BaseModel):
+    """An answer."""
+
+    items: list[Item]
 
 
 def export(store: str, users: Sequence[str], key: str, folder: Path, expansion: int) -> None:
@@ -48,7 +70,7 @@ def export(store: str, users: Sequence[str], key: str, folder: Path, expansion: 
         store: the release store.
         users: raw ids.
         key: of their pseudonyms.
-        folder: gets the files.
+        folder: gets the files; an index that lies there is kept, since it takes minutes to build.
         expansion: efSearch, with which the index has the recall of ours.
     """
     import bm25s  # type: ignore[import-untyped]
@@ -61,16 +83,19 @@ def export(store: str, users: Sequence[str], key: str, folder: Path, expansion: 
     folder.mkdir(parents=True, exist_ok=True)
     release = Release.open(store, cache=folder / "cache")
     profiles, ranked = release._profiles, release._recommender._ranked  # noqa: SLF001  the rival may look inside
+    details = release._recommender.items.details_of(release.items)  # noqa: SLF001
+    shown = [{"item_id": one, **detail} for one, detail in zip(release.items, details, strict=True)]
+    (folder / "shown.json").write_text(json.dumps(shown))
+    if (folder / "texts.index").exists():
+        return
     vectors = profiles.searcher.vectors_of(np.arange(len(release.items)))
-    assert profiles.details is not None
-    titles = [one["title"] or "" for one in profiles.details.rows(np.arange(len(vectors)))]
+    titles = [one["title"] or "" for one in shown]
     pseudonyms = Pseudonyms(key)
     histories = {
         user: profiles.latest.item_ids.rows_of(profiles.histories.items_of(pseudonyms.of(user))).tolist()
         for user in users
     }
     inverse = profiles.ridge(1.0).weights(np.eye(vectors.shape[1]))
-    (folder / "items.json").write_text(json.dumps([list(release.items), titles]))
     (folder / "histories.json").write_text(json.dumps(histories))
     np.savez(folder / "arrays.npz", vectors=vectors, inverse=inverse.astype(np.float32))
     assert isinstance(ranked._items, WeightedItems)  # noqa: SLF001
@@ -129,7 +154,7 @@ def create() -> FastAPI:
     folder = Path(os.environ[FOLDER])
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
-    ids, titles = json.loads((folder / "items.json").read_text())
+    shown = json.loads((folder / "shown.json").read_text())
     histories = json.loads((folder / "histories.json").read_text())
     arrays, ranker = np.load(folder / "arrays.npz"), np.load(folder / "ranker.npz")
     vectors, inverse = arrays["vectors"], arrays["inverse"]
@@ -137,7 +162,7 @@ def create() -> FastAPI:
     weights, scored_vectors, is_scored = (
         load_npz(folder / "weights.npz"),
         vectors[scored],
-        np.zeros(len(ids), bool),
+        np.zeros(len(shown), bool),
     )
     is_scored[scored] = True
     profiles, texts = (faiss.read_index(str(folder / f"{name}.index")) for name in ("profiles", "texts"))
@@ -145,18 +170,16 @@ def create() -> FastAPI:
     bm25 = bm25s.BM25.load(str(folder / "bm25"))
     app = FastAPI()
 
-    def answer(rows: np.ndarray, scores: np.ndarray) -> dict[str, list[dict[str, object]]]:
+    def answer(rows: np.ndarray, scores: np.ndarray) -> ItemList:
         found = zip(rows.tolist(), scores.tolist(), strict=True)
-        return {
-            "items": [{"item_id": ids[row], "title": titles[row], "score": score} for row, score in found]
-        }
+        return ItemList(items=[Item(**shown[row], score=score) for row, score in found])
 
     @app.get("/readyz")
     def ready() -> dict[str, bool]:
         return {"ready": True}
 
     @app.post("/v1/recommend")
-    def recommend(request: RecommendRequest) -> dict[str, list[dict[str, object]]]:
+    def recommend(request: RecommendRequest) -> ItemList:
         history = histories[request.user]
         user = inverse @ vectors[history].sum(axis=0)
         dots, near = profiles.search(user[None], POOL + len(history))
@@ -174,7 +197,7 @@ def create() -> FastAPI:
         return answer(rows[best], scores[best])
 
     @app.post("/v1/search")
-    def search(request: SearchRequest) -> dict[str, list[dict[str, object]]]:
+    def search(request: SearchRequest) -> ItemList:
         query = encoder.encode([request.query], normalize_embeddings=True, show_progress_bar=False)
         dots, near = texts.search(query, POOL)
         words, by_words = bm25.retrieve(
