@@ -26,9 +26,10 @@ from bench.serve_world import World, keep
 from recsys.features.terms import SCHEMA as TERMS
 from recsys.profiles.details import open_details
 from recsys.publishing.checks import require_index_recall
+from recsys.publishing.formats import CHOSEN
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.objects import ObjectFiles, Profiles
-from recsys.publishing.release import CHOSEN, File, Manifest, SegmentIndex, format_of_indexes
+from recsys.publishing.release import File, Manifest, SegmentIndex, format_of_indexes
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.coarseness import index_kind

@@ -6,7 +6,8 @@ from typing import Literal, Self
 from pydantic import Field
 
 from recsys.errors import ReleaseError
-from recsys.publishing.release import FORMAT, Frozen, ReleaseId, refuse_newer
+from recsys.publishing.formats import FORMAT, refuse_newer
+from recsys.publishing.release import Frozen, ReleaseId
 
 
 class Hold(Frozen):

@@ -16,10 +16,7 @@ from recsys.features.text import PREPROCESSING_VERSION
 from recsys.features.views_file import made_of
 from recsys.models.reference import ModelReference
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
-from recsys.publishing.hashing import Hasher
-from recsys.publishing.origin import provenance_of
-from recsys.publishing.params import PublishParams
-from recsys.publishing.release import (
+from recsys.publishing.formats import (
     BY_EVENT,
     CHOSEN,
     COMPACT,
@@ -30,6 +27,11 @@ from recsys.publishing.release import (
     SIGNS,
     WEIGHTED,
     WITH_PRIOR,
+)
+from recsys.publishing.hashing import Hasher
+from recsys.publishing.origin import provenance_of
+from recsys.publishing.params import PublishParams
+from recsys.publishing.release import (
     File,
     Manifest,
     Preprocessing,

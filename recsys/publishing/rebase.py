@@ -20,11 +20,9 @@ from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users_summary import prior_name
 from recsys.publishing.draft import Draft
+from recsys.publishing.formats import RELATED, WEIGHTED, WITH_PRIOR
 from recsys.publishing.objects import ObjectFiles, Profiles
 from recsys.publishing.release import (
-    RELATED,
-    WEIGHTED,
-    WITH_PRIOR,
     File,
     Manifest,
     Provenance,

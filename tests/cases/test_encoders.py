@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, Qwen2Config
 
 from recsys.encoders.transformer import open_encoder
+from recsys.publishing.formats import DETAILED, PREFIXED
 from recsys.publishing.objects import ObjectFiles
-from recsys.publishing.release import DETAILED, PREFIXED
 from recsys.serving.reader import Release
 from recsys.serving.text_profiles import TextProfiles
 from recsys.storage.opening import open_storage

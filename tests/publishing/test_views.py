@@ -23,7 +23,7 @@ from recsys.heads.packing import pack_head
 from recsys.heads.recipe import Recipe
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
-from recsys.publishing.release import DETAILED, RELATED
+from recsys.publishing.formats import DETAILED, RELATED
 from recsys.serving.answers import Taste
 from recsys.stages import stage
 from tests.publishing.film_workspace import FILMS, NOON, RAN, UP, vector_of

@@ -16,8 +16,9 @@ from recsys.models.legacy import parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.ridge import Ridge
 from recsys.publishing import objects
+from recsys.publishing.formats import NEWEST
 from recsys.publishing.listing import releases
-from recsys.publishing.release import NEWEST, Manifest
+from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.trace import trace
 from recsys.storage.folder import FolderStorage

@@ -10,7 +10,7 @@ import pytest
 from recsys.catalogue.opinions import weights_of
 from recsys.catalogue.weighting import YES_OR_NO, Scale, Weighting
 from recsys.models.reference import ModelReference
-from recsys.publishing.release import BY_EVENT, DETAILED, WEIGHTED
+from recsys.publishing.formats import BY_EVENT, DETAILED, WEIGHTED
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.feedback_events import Event
 from recsys.serving.recommender import Recommender

@@ -7,8 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from recsys.errors import UnknownItem
+from recsys.publishing.formats import DETAILED, WEIGHTED
 from recsys.publishing.params import PublishParams
-from recsys.publishing.release import DETAILED, WEIGHTED
 from recsys.publishing.withheld import Withheld
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.recommender import Recommender
