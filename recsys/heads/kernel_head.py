@@ -220,7 +220,7 @@ class KernelHead:
 
     def prepare(self) -> None:
         """Compute what all queries need, so that processes forked afterwards share it."""
-        _ = self._words_VM, self._for_queries[0].bytes
+        self._for_queries[0].prepare()
         self.kernel.lexical.encode(["words"])
 
     def _raw(
