@@ -96,7 +96,8 @@ def opened(store: Path, cache: Path, weights: Mapping[str, float] | None = None)
     Returns:
         The recommender.
     """
-    from recsys.publishing.objects import ObjectFiles, Profiles
+    from recsys.publishing.object_files import ObjectFiles
+    from recsys.publishing.released_profiles import Profiles
     from recsys.publishing.store import ReleaseStore
     from recsys.serving.recommender import Recommender
     from recsys.storage.opening import open_storage

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.serve_recall import SEED, Queries, all_vectors
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.retrieval.in_place import NOISE
 
 # Shape suffixes: Q queries, D dimension, I items.

@@ -28,8 +28,9 @@ from recsys.profiles.details import open_details
 from recsys.publishing.checks import require_index_recall
 from recsys.publishing.formats import CHOSEN
 from recsys.publishing.hashing import Hasher
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import File, Manifest, SegmentIndex, format_of_indexes
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.coarseness import index_kind

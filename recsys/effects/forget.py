@@ -26,7 +26,7 @@ from recsys.effects.publish import publish
 from recsys.encoders.reference import TERMS
 from recsys.errors import ReleaseError, StorageError
 from recsys.publishing.forgotten import files_about_people, forgotten, holds, remember
-from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import File
 from recsys.publishing.store import ReleaseStore
 from recsys.settings import Settings

@@ -19,11 +19,12 @@ from recsys.publishing.checks import require_index_recall, smoke_lists, smoke_te
 from recsys.publishing.draft import Draft, gather
 from recsys.publishing.formats import CHOSEN
 from recsys.publishing.lease import is_collecting, wait_until_free
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.params import PublishParams
 from recsys.publishing.priority import yield_to_other_model
 from recsys.publishing.rebase import Base, holder_names, rebase
 from recsys.publishing.release import Manifest
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import Pointer, ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.params import IndexParams, SearchParams

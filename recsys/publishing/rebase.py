@@ -21,7 +21,7 @@ from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users_summary import prior_name
 from recsys.publishing.draft import Draft
 from recsys.publishing.formats import RELATED, WEIGHTED, WITH_PRIOR
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import (
     File,
     Manifest,
@@ -30,6 +30,7 @@ from recsys.publishing.release import (
     ReleasedUsers,
     format_of_indexes,
 )
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
 from recsys.storage.arrays import npy_bytes

@@ -23,7 +23,6 @@ from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name, users_key
 from recsys.publishing.hashing import Hasher
-from recsys.publishing.objects import count_rows
 from recsys.publishing.params import PublishParams
 from recsys.publishing.release import (
     Manifest,
@@ -33,6 +32,7 @@ from recsys.publishing.release import (
     ReleasedUsers,
     SegmentIndex,
 )
+from recsys.publishing.row_checks import count_rows
 from recsys.publishing.spent import ReleasedPrivacy
 
 HISTORY_NAME = re.compile(r"(?P<part>.+)-(?P<key>[0-9a-f]{16})\.parquet")

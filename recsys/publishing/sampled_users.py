@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recsys.profiles.histories_by_user import HistoriesByUser
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.storage.checked import read_checked, write_checked
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from recsys.dataset.trait_names import AGE, TAGS, TraitNames
 from recsys.dataset.traits import Traits, traits_of
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.ranking.shortlist import popularity_of
 from recsys.ranking.traits import TraitNumbers
 

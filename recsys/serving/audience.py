@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher
+from recsys.publishing.released_profiles import Profiles
 from recsys.serving.user_profiles import UserProfiles
 
 # Shape suffixes: U sampled users, D dimension.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from recsys.errors import RequestError
 from recsys.features.text import FIELD_END
 from recsys.profiles.facts import SharedFact
-from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher
+from recsys.publishing.released_profiles import Profiles
 from recsys.serving.answers import Contribution, Explanation, Source, Taste
 from recsys.serving.items import Items
 from recsys.serving.text_profiles import TextProfiles

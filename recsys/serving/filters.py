@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from recsys.errors import RequestError
 from recsys.features.details import value_text
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 
 # Shape suffix: I live items.
 TAGS = "tags"

@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.errors import UnknownItem
 from recsys.profiles.item_ids import UNKNOWN
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.serving.arguments import known_rows
 
 SHOWN = ("title", "description", "tags", "image", "attributes")

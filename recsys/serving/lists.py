@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.serving.answers import ListRequest, Scored
 from recsys.serving.arguments import known_rows
 from recsys.serving.diversity import POOL, diversified

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.pseudonyms import VARIABLE, Pseudonyms
 from recsys.errors import ConfigError, ReleaseError
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import Manifest
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.answers import Explanation, ListRequest, Prediction, Scored, Taste
 from recsys.serving.arguments import id_text, list_length, require_one

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from recsys.catalogue.params import FeedbackParams
 from recsys.dataset.trait_names import NONE
 from recsys.profiles.completion import n_completing
-from recsys.publishing.objects import Profiles
 from recsys.publishing.ranked import RankedSearcher, published_ranker
 from recsys.publishing.release import Manifest
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.second import SecondSearcher
 from recsys.publishing.traits import published_traits
 from recsys.ranking.ranker import Ranker

@@ -16,7 +16,7 @@ from recsys.heads.headed import query_profiles
 from recsys.heads.kernel_head import KernelHead
 from recsys.models.opening import open_head, open_vectors, with_head
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
-from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import Manifest
 
 # Shape suffixes: N texts, D dimension.

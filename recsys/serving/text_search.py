@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.retrieval.best_words import best_and
 from recsys.retrieval.estimates import estimates, near_items
 from recsys.retrieval.fusing import fused, may_be_best, n_candidates, probabilities

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recsys.catalogue.opinions import disliked_items, liked_items, weights_of
 from recsys.catalogue.params import FeedbackParams
 from recsys.profiles.ridge import Ridge
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.ranking.typical import Typical, typical_share
 from recsys.serving.answers import Taste
 from recsys.serving.arguments import known_rows

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.publishing.objects import Profiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.withheld import Withheld, in_force
 from recsys.serving.arguments import known_rows
 from recsys.serving.filters import TAGS, Filters

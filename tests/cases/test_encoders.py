@@ -11,7 +11,7 @@ from transformers import AutoModel, Qwen2Config
 
 from recsys.encoders.transformer import open_encoder
 from recsys.publishing.formats import DETAILED, PREFIXED
-from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.serving.reader import Release
 from recsys.serving.text_profiles import TextProfiles
 from recsys.storage.opening import open_storage

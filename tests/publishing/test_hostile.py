@@ -15,7 +15,7 @@ from recsys import Release
 from recsys.cli import main
 from recsys.errors import RecsysError, ReleaseError
 from recsys.publishing.checks import unpacked_model
-from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.published_model import bring_model
 from recsys.publishing.recorded import recorded
 from recsys.publishing.release import Manifest

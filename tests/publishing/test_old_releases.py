@@ -9,8 +9,9 @@ from recsys import Release
 from recsys.artifacts import Artifacts
 from recsys.models.packed import find_model, verify_model
 from recsys.models.reference import ModelReference
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.published_model import bring_model
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.recommender import Recommender

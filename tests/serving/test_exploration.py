@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from recsys.cli import main
 from recsys.profiles.ridge import Ridge
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.ranking.exploring import choice_probabilities
 from recsys.serving.answers import Answer, ListRequest, Taste

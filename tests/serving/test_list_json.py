@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.answers import Answer, Scored
 from recsys.serving.recommender import Recommender

@@ -15,7 +15,7 @@ from recsys.errors import ConfigError, EncoderError, ReleaseError
 from recsys.models.legacy import parts_of_legacy
 from recsys.models.reference import ModelReference
 from recsys.profiles.ridge import Ridge
-from recsys.publishing import objects
+from recsys.publishing import released_profiles
 from recsys.publishing.formats import NEWEST
 from recsys.publishing.listing import releases
 from recsys.publishing.release import Manifest
@@ -239,7 +239,7 @@ def test_the_first_known_users_are_read_alone_and_further_ones_with_all_others(
     film_workspace.publish(folder)
     everybody, alone = Release.open(folder.url, cache=cache), Release.open(folder.url, cache=cache)
     users = everybody.users
-    monkeypatch.setattr(objects, "READ_ALONE", 2)
+    monkeypatch.setattr(released_profiles, "READ_ALONE", 2)
     for user in users[:2]:
         assert alone.recommend(pseudonym=user, k=5) == everybody.recommend(pseudonym=user, k=5)
     assert "histories" not in vars(alone._profiles)

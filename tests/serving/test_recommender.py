@@ -12,7 +12,8 @@ from recsys.errors import ReleaseError, RequestError, UnknownItem
 from recsys.features.text import feature_files
 from recsys.models.reference import ModelReference
 from recsys.profiles.item_ids import NamedRows
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import diversified

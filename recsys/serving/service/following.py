@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recsys.errors import ReleaseError
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import Manifest
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import CURRENT, ReleaseStore
 from recsys.serving.recommender import Recommender
 from recsys.serving.service.handover import Handover

@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from prometheus_client import CollectorRegistry
 
-from recsys.publishing.objects import ObjectFiles
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.params import ServeParams
 from recsys.serving.recommender import Recommender

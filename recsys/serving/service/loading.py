@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recsys.errors import RecsysError
-from recsys.publishing.objects import ObjectFiles, Profiles
+from recsys.publishing.object_files import ObjectFiles
+from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.recommender import Recommender
 

@@ -1,17 +1,14 @@
-"""Objects of a release as local files: in place where the store is a folder, else in a content-addressed cache."""
+"""What a release holds, read from its files at the first use: profiles, users, search."""
 
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.errors import ReleaseError
@@ -21,101 +18,21 @@ from recsys.profiles.facts import ItemFacts
 from recsys.profiles.histories import HISTORY_SCHEMA, PAIRS, Histories, joined
 from recsys.profiles.history_files import load_histories, read_history
 from recsys.profiles.item_ids import UNKNOWN, NamedRows
-from recsys.profiles.items import SCHEMA, Latest, Segment, latest
+from recsys.profiles.items import Latest, Segment, latest
 from recsys.profiles.ridge import Ridge
 from recsys.profiles.shares import ItemShares
+from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import File, Manifest, ReleasedSegment
-from recsys.publishing.store import object_key
-from recsys.publishing.verified import VerifiedFiles
+from recsys.publishing.row_checks import require_columns, require_rows
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
-from recsys.storage.folder import FolderStorage
-from recsys.storage.protocol import Storage
 from recsys.storage.tables import map_foreign_arrow
 
 READ_ALONE = 100
 """Users whose histories are read alone. Of ten million interactions in ten files this takes as long as reading all."""
 UNREADABLE = "open another release, or publish again after dvc repro index users"
-
-
-@dataclass(frozen=True)
-class ObjectFiles:
-    """Local files of a release's objects. What comes from the store is verified before its first use."""
-
-    storage: Storage
-    cache: Path
-    """Downloads go to <cache>/objects/<sha256>; <cache>/verified remembers which files were verified."""
-    sources: Mapping[str, Path] = field(default_factory=dict)
-    """checksum -> this workspace's own file, which needs neither download nor verification."""
-    _verified: set[str] = field(default_factory=set)
-
-    def bring(self, files: Iterable[File]) -> None:
-        """Download and verify several files at once, the largest first.
-
-        Args:
-            files: entries of the manifest.
-
-        Raises:
-            ReleaseError: an object is corrupt or missing; names it.
-        """
-        by_size = sorted(files, key=lambda file: -file.size)
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)), "verify") as threads:
-            for _ in threads.map(self.path, by_size):
-                pass
-
-    def path(self, file: File, *, anew: bool = False) -> Path:
-        """The local file, verified.
-
-        Args:
-            file: an entry of the manifest.
-            anew: verify it even if it was verified before and has not changed since.
-
-        Returns:
-            The path of a file with that checksum.
-
-        Raises:
-            ReleaseError: the object is corrupt or missing; names it.
-        """
-        if source := self.sources.get(file.sha256):
-            return source
-        if isinstance(self.storage, FolderStorage):
-            place = self.storage.path(object_key(file))
-            self._verify(file, place, anew)
-            return place
-        place = self.cache / "objects" / file.sha256
-        if not place.is_file() or place.stat().st_size != file.size:
-            self._download(file, place)
-        self._verify(file, place, anew)
-        return place
-
-    def _download(self, file: File, place: Path) -> None:
-        if self.storage.find(object_key(file)) is None:
-            raise ReleaseError(
-                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
-                remedy="open another release; `recsys releases` lists them",
-            )
-        self.storage.fetch(object_key(file), place)
-
-    def _verify(self, file: File, place: Path, anew: bool) -> None:
-        if file.sha256 in self._verified and not anew:
-            return
-        try:
-            found = VerifiedFiles(self.cache / "verified").digest(place, file.sha256, anew=anew)
-        except FileNotFoundError as error:
-            raise ReleaseError(
-                f"object {file.sha256} ({file.name}) is missing in {self.storage.url}",
-                remedy="open another release; `recsys releases` lists them",
-            ) from error
-        if found != file.sha256:
-            if not isinstance(self.storage, FolderStorage):
-                place.unlink(missing_ok=True)  # the next attempt downloads it again
-            raise ReleaseError(
-                f"object {file.sha256} ({file.name}) of {self.storage.url} is corrupt: its bytes give {found}",
-                remedy="open another release, or publish again from a workspace that has the file",
-            )
-        self._verified.add(file.sha256)
 
 
 @dataclass(frozen=True)
@@ -359,55 +276,3 @@ class Profiles:
             raise ReleaseError(
                 f"{file.name} of release {self.manifest.id} (object {file.sha256}) {error}", remedy=UNREADABLE
             ) from error
-
-
-def require_rows(path: Path, released: ReleasedSegment) -> None:
-    """Require, from its footer, that a segment's rows file has the rows and columns of the manifest.
-
-    Args:
-        path: the file.
-        released: the manifest's entry.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: rows or columns differ.
-        pyarrow.ArrowException: it is not a parquet file.
-    """
-    n_rows = require_columns(path, SCHEMA, SCHEMA.names)
-    if n_rows != released.n_items + released.n_deleted:
-        raise ValueError(f"has {n_rows} rows, not {released.n_items} items and {released.n_deleted} deletes")
-
-
-def require_columns(path: Path, schema: pa.Schema, needed: Collection[str]) -> int:
-    """Require, from its footer, that a parquet file has the needed columns, with the types of `schema`.
-
-    Args:
-        path: the file.
-        schema: types by name.
-        needed: columns that must exist.
-
-    Returns:
-        Number of rows.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: rows or columns differ.
-        pyarrow.ArrowException: it is not a parquet file.
-    """
-    with pq.ParquetFile(path) as opened:
-        found = opened.schema_arrow
-        wrong = [
-            field.name
-            for field in schema
-            if (field.name in found.names and found.field(field.name).type != field.type)
-            or (field.name in needed and field.name not in found.names)
-        ]
-        if wrong:
-            raise ValueError(f"has no column {wrong[0]} of type {schema.field(wrong[0]).type}")
-        return int(opened.metadata.num_rows)
-
-
-def count_rows(segment: Segment) -> tuple[int, int]:
-    """Rows of a segment with a vector, and those that delete an item."""
-    n_vectors = len(segment.vectors())
-    return n_vectors, int(pq.read_metadata(segment.rows_path).num_rows) - n_vectors
