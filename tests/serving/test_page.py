@@ -91,6 +91,7 @@ def test_a_like_changes_the_list_at_once_and_the_reasons_sum_to_the_score(page: 
 def test_a_known_users_like_is_kept_as_feedback(page: Page, address: str) -> None:
     page.fill("[name=user]", "a person")
     page.click("#user-form button")
+    expect(page.locator("#basis")).to_contain_text("Nothing is known of a user “a person”")
     page.click("text=A crew in deep space")
     page.click("#like")
     expect(page.locator("#basis")).to_contain_text("user's profile")

@@ -88,13 +88,14 @@ function who() {
 
 async function showList() {
   const diversity = Number(find("#user-form [name=diversity]").value);
-  const answer = await ask("v1/recommend", { ...who(), k: 20, diversity });
+  const asked = who();
+  const answer = await ask("v1/recommend", { ...asked, k: 20, diversity });
   const before = taste.shown.length ? new Map(taste.shown.map((item, place) => [item.item_id, place])) : null;
   showItems(find("#list"), answer.items, before);
   taste.shown = answer.items;
   find("#basis").textContent = answer.basis === "profile"
     ? "Ordered by the user's profile. Open an item to like it or to see why it is here."
-    : "Nothing is known of this user: what many like, with new items among it. Open an item and like it, or write some words.";
+    : `Nothing is known of ${asked.user ? `a user “${asked.user}”` : "this user"}: what many like, with new items among it. Open an item and like it, or write some words.`;
 }
 
 function showLikes() {
