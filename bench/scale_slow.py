@@ -8,7 +8,7 @@ docs/benchmarks.md.
 
 Resumable: what a step took is kept in var/bench/slow/<size>/steps.json, and the step is not run again.
 
-    python -m bench.scale_slow 10000 100000             these sizes, and exponents over them
+    make bench-scale-slow                               10,000 and 100,000 items, and exponents over them
     python -m bench.scale_slow 100000 --again evaluate  with a step done again
     python -m bench.scale_slow 100000 --until evaluate  without the steps after it
     python -m bench.scale_slow 100000 --users 500       with at most so many judged users; see evaluate.max_users
@@ -27,6 +27,7 @@ from bench.protocols import require_shared_data
 from bench.scale import World, command, exponent, land, place
 from recsys.artifacts import Artifacts
 
+SIZES = (10_000, 100_000)
 WORK = ROOT / "var" / "bench" / "slow"
 PREPARED = ("ingest", "fetch-champion", "validate", "images", "features")
 """Steps before the vectors of texts are put into the cache."""
@@ -38,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench.scale_slow", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sizes", nargs="+", type=int, help="items")
+    parser.add_argument(
+        "sizes", nargs="*", type=int, default=SIZES, help="items; without it 10000 and 100000"
+    )
     parser.add_argument("--again", action="append", default=[], metavar="STEP", help="do this step again")
     parser.add_argument("--until", metavar="STEP", help="stop after this step")
     parser.add_argument("--users", type=int, help="the most users of a slice; without it as in params.yaml")
