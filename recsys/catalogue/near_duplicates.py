@@ -104,23 +104,37 @@ def _rows_per_band(similarity: float) -> int:
     return next(fitting, 1)
 
 
-def _signatures(sets: list[NDArray[np.uint64]]) -> NDArray[np.uint32]:
+@dataclass(frozen=True)
+class _Sets:
+    """Distinct shingle sets, one after the other: as a million objects they would take twice as much."""
+
+    hashes: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    """Of each set, and the end of the last."""
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, number: int) -> NDArray[np.uint64]:
+        return self.hashes[self.starts[number] : self.starts[number + 1]]
+
+
+def _signatures(sets: _Sets) -> NDArray[np.uint32]:
     """MinHash signatures [n, PERMUTATIONS], in blocks: rensa gives them as Python numbers, 4 KB for each set."""
     from rensa import RMinHash
 
     signatures = np.empty((len(sets), PERMUTATIONS), np.uint32)
     for start in range(0, len(sets), SETS_AT_ONCE):
-        block = sets[start : start + SETS_AT_ONCE]
-        offsets = np.concatenate(([0], np.cumsum([len(s) for s in block]))).astype(np.uint64)
+        starts = sets.starts[start : start + SETS_AT_ONCE + 1]
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(
-            np.concatenate(block), offsets, PERMUTATIONS, SEED
+            sets.hashes[starts[0] : starts[-1]], (starts - starts[0]).astype(np.uint64), PERMUTATIONS, SEED
         )
-        signatures[start : start + len(block)] = matrix.to_rows()
+        signatures[start : start + len(starts) - 1] = matrix.to_rows()
     return signatures
 
 
 def _candidates(
-    sets: list[NDArray[np.uint64]], similarity: float, left: NDArray[np.bool_], right: NDArray[np.bool_]
+    sets: _Sets, similarity: float, left: NDArray[np.bool_], right: NDArray[np.bool_]
 ) -> Iterator[tuple[int, int]]:
     """Pairs (one of `left`, another of `right`) that agree in a whole band and, by estimate, nearly enough; sorted."""
     rows = _rows_per_band(similarity)
@@ -154,22 +168,38 @@ def _groups(band: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
         begin = end
 
 
-def _distinct_shingles(texts: Sequence[str]) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64]]:
+def _distinct_shingles(texts: Sequence[str]) -> tuple[_Sets, NDArray[np.int64]]:
     """Distinct shingle sets, in order of appearance, and the set of each text (-1: no words)."""
-    hashes: dict[str, int] = {}
-    number: dict[bytes, int] = {}
-    sets: list[NDArray[np.uint64]] = []
-    set_of = np.full(len(texts), -1, dtype=np.int64)
-    for place, text in enumerate(texts):
-        shingles = _shingles(text, hashes)
-        if len(shingles) == 0:
-            continue
-        key = shingles.tobytes()
-        if key not in number:
-            number[key] = len(sets)
-            sets.append(shingles)
-        set_of[place] = number[key]
-    return sets, set_of
+    known: dict[str, int] = {}
+    lengths = np.zeros(len(texts), np.int64)
+    digests = np.zeros((len(texts), 2), np.uint64)
+    blocks = []
+    for start in range(0, len(texts), SETS_AT_ONCE):
+        found = [_shingles(text, known) for text in texts[start : start + SETS_AT_ONCE]]
+        lengths[start : start + len(found)] = [len(shingles) for shingles in found]
+        digest = b"".join(blake2b(shingles.tobytes(), digest_size=16).digest() for shingles in found)
+        digests[start : start + len(found)] = np.frombuffer(digest, np.uint64).reshape(-1, 2)
+        blocks.append(np.concatenate(found))
+    set_of, is_first = _numbered(digests, lengths > 0)
+    hashes = np.concatenate([np.empty(0, np.uint64), *blocks])[np.repeat(is_first, lengths)]
+    return _Sets(hashes, np.concatenate(([0], np.cumsum(lengths[is_first])))), set_of
+
+
+def _numbered(
+    digests: NDArray[np.uint64], has_words: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The number of each distinct digest, in order of appearance (-1: no words); which texts are the first of one."""
+    set_of = np.full(len(digests), -1, np.int64)
+    is_first = np.zeros(len(digests), bool)
+    rows = np.flatnonzero(has_words)
+    order = rows[
+        np.lexsort((digests[rows, 1], digests[rows, 0]))
+    ]  # stable: the first of equal ones comes first
+    begins = np.append(True, (digests[order[1:]] != digests[order[:-1]]).any(axis=1))[: len(order)]
+    is_first[order[begins]] = True
+    number_of = np.cumsum(is_first) - 1
+    set_of[order] = number_of[order[begins]][np.cumsum(begins) - 1]
+    return set_of, is_first
 
 
 def _shingles(text: str, hashes: dict[str, int]) -> NDArray[np.uint64]:
