@@ -11,10 +11,12 @@ from recsys.catalogue.parts import AcceptedBy, Arrival
 from recsys.catalogue.refusals import Problem
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --good: #2a7d4f; --bad: #b3412f; }
+:root { color-scheme: light dark; --line: #8884;
+  --good: light-dark(#1f7a4d, #63c792); --bad: light-dark(#b3261e, #f08a7d); }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 0.5rem 0 1.5rem; }
 th, td { text-align: left; padding: 0.3rem 0.6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 figure { margin: 0; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
