@@ -45,7 +45,7 @@ def accept(admitted: Sequence[Admitted], sequence: int, at: Artifacts) -> tuple[
         arrival = joined_arrival(records, sequence + len(records) - 1, names)
         page = joint_page(arrival, [one.judged for one in admitted])
     pairs = list(zip(admitted, records, strict=True))
-    rows = pa.concat_tables([_named(one.judged.good, record.part) for one, record in pairs])
+    rows = (_named(batch, record.part) for one, record in pairs for batch in one.judged.good.batches())
     quarantined = pa.concat_tables([one.judged.bad.table(record.part) for one, record in pairs])
     return write_part(at.staging, at.data, arrival, rows, quarantined, {REPORT: page}), page
 
@@ -97,7 +97,7 @@ def _record(one: Admitted, sequence: int) -> Arrival:
     )
 
 
-def _named(rows: pa.Table, part: str) -> pa.Table:
+def _named(rows: pa.RecordBatch, part: str) -> pa.RecordBatch:
     """The rows with the column that names their landed file."""
     place = rows.schema.get_field_index("part")
     return rows.set_column(place, rows.schema.field("part"), pa.array([part] * rows.num_rows, pa.string()))

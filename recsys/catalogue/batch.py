@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from recsys.catalogue.fields import BadRow
 from recsys.catalogue.interactions import InteractionRows, impression_rows
 from recsys.catalogue.items import ItemRows
 from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
+from recsys.catalogue.landed_rows import LandedRows, spooled
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.pseudonyms import NamesUsers
@@ -35,7 +37,7 @@ READERS: Mapping[str, Callable[[OneFile], RowReader]] = MappingProxyType(
 """Kind -> what reads its rows."""
 
 CHUNK_ROWS = 16384
-CHUNK_CHARS = 32 * 2**20
+CHUNK_CHARS = 8 * 2**20
 """Rows are moved into Arrow's memory at this number, or at this total length of texts."""
 
 NUMBER_CHARS = 8
@@ -47,8 +49,11 @@ FAR_TOO_LONG = 10
 MAX_KEPT_CHARS = 200_000
 """Characters of a row that quarantine keeps; of a longer one it keeps only the reason."""
 
+MAX_KEPT_CHARS_OF_ALL = 256 * 2**20
+"""Characters of all bad rows of a file that quarantine keeps; of further rows it keeps only the reason."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class BadRows:
     """Rows for quarantine: four columns side by side."""
 
@@ -57,6 +62,10 @@ class BadRows:
     details: list[str] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     """JSON text of what may be kept of the row."""
+    _n_chars: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._n_chars = sum(map(len, self.rows))
 
     def add(self, line: int, fault: BadRow, row: dict[str, Any]) -> None:
         """Note one row."""
@@ -64,7 +73,10 @@ class BadRows:
         self.reasons.append(fault.reason)
         self.details.append(fault.detail)
         kept = as_json(row)
-        self.rows.append(kept if len(kept) <= MAX_KEPT_CHARS else "{}")
+        if len(kept) > MAX_KEPT_CHARS or self._n_chars + len(kept) > MAX_KEPT_CHARS_OF_ALL:
+            kept = "{}"
+        self.rows.append(kept)
+        self._n_chars += len(kept)
 
     def table(self, part: str) -> pa.Table:
         """The quarantine of a part, by line."""
@@ -78,7 +90,7 @@ class Batch:
     """What a landed file holds."""
 
     kind: str
-    table: pa.Table
+    rows: LandedRows
     """Readable rows in the schema of the kind, still without a part id."""
     bad: BadRows
     """Rows that could not be read or normalised."""
@@ -90,9 +102,14 @@ class Batch:
     """Column -> why its values, or some of them, were left out."""
 
     @property
+    def table(self) -> pa.Table:
+        """The readable rows in memory, with all of their columns."""
+        return self.rows.table()
+
+    @property
     def n_landed(self) -> int:
         """Rows in the file, good and bad."""
-        return int(self.table.num_rows) + len(self.bad.lines)
+        return self.rows.num_rows + len(self.bad.lines)
 
 
 def read_batch(
@@ -103,6 +120,7 @@ def read_batch(
     pseudonyms: NamesUsers,
     needed: Collection[str] = (),
     columns: Columns | None = None,
+    spool: Path | None = None,
 ) -> Batch:
     """Read a staged file; after this no raw user id exists outside the landing zone.
 
@@ -116,6 +134,7 @@ def read_batch(
         pseudonyms: replaces user ids.
         needed: further columns that `features.fields` names; a row is bad if one of them cannot be stored.
         columns: a fresh reader of the values; None: as the landing zone reads them.
+        spool: a file for the rows that are read, so that few of them are in memory at once; None: all of them are.
 
     Returns:
         Readable rows in the schema of the kind, and the unreadable ones.
@@ -123,6 +142,7 @@ def read_batch(
     Raises:
         BatchRefused: it is empty or too wide, or two columns have one meaning.
         UnreadableFile: it cannot be parsed at all.
+        OSError: the spool cannot be written.
     """
     columns = columns or Columns(kind, params.missing_values, params.column_names.get(kind, {}))
     survey = read(file)
@@ -131,12 +151,15 @@ def read_batch(
     meant = {name for name in survey.columns if columns.ours(name) in KINDS[kind].columns}
     rows, bad = _bounded(read(file).rows, meant, FAR_TOO_LONG * params.max_text_chars), BadRows()
     reader = READERS[kind](OneFile(columns, params, arrived_at, pseudonyms, needed))
-    table, hints = reader.finished(_table(_good_rows(rows, reader, bad), SCHEMAS[kind]), survey.columns)
+    schema = SCHEMAS[kind]
+    batches = _batches(_good_rows(rows, reader, bad), schema)
+    found = spooled(batches, schema, spool) if spool else LandedRows(pa.Table.from_batches(batches, schema))
+    found, hints = reader.finished(found, survey.columns)
     # Half surrogate pairs, which a key of JSON may hold, are no name for people.
     ignored = {
         name.encode("utf-8", "replace").decode(): why for name, why in reader.ignored(survey.columns).items()
     }
-    return Batch(kind, table, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
+    return Batch(kind, found, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
 
 
 def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:
@@ -150,16 +173,16 @@ def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> 
             yield row
 
 
-def _table(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    chunks, waiting, n_chars = [], list[dict[str, Any]](), 0
+def _batches(rows: Iterator[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    waiting, n_chars = list[dict[str, Any]](), 0
     for row in rows:
         waiting.append(row)
         n_chars += sum([_n_chars(value) for value in row.values() if isinstance(value, str | list)])
         if len(waiting) == CHUNK_ROWS or n_chars >= CHUNK_CHARS:
-            chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
+            yield pa.RecordBatch.from_pylist(waiting, schema=schema)
             waiting, n_chars = [], 0
-    chunks.append(pa.RecordBatch.from_pylist(waiting, schema=schema))
-    return pa.Table.from_batches(chunks, schema)
+    if waiting:
+        yield pa.RecordBatch.from_pylist(waiting, schema=schema)
 
 
 def _n_chars(value: str | list[Any]) -> int:

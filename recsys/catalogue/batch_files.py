@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from recsys.catalogue.batch import BadRows, Batch
+from recsys.catalogue.landed_rows import LandedRows, open_checked
 from recsys.catalogue.parts import SCHEMAS
 
 ROWS, BAD = ".rows", ".bad"
@@ -21,8 +22,6 @@ ROWS, BAD = ".rows", ".bad"
 _BAD_SCHEMA = pa.schema(
     [("lines", pa.int64()), ("reasons", pa.string()), ("details", pa.string()), ("rows", pa.string())]
 )
-_MAPPED_BYTES = 32 * 2**20
-"""Larger files are mapped instead of read: a mapping costs an open file, and there may be many batches."""
 
 
 def save_batch(batch: Batch, place: Path) -> dict[str, Any]:
@@ -35,10 +34,10 @@ def save_batch(batch: Batch, place: Path) -> dict[str, Any]:
     Returns:
         Everything else of the batch, ready for JSON.
     """
-    _write(batch.table, place.with_name(place.name + ROWS))
+    batch.rows.save(place.with_name(place.name + ROWS))
     bad = {name: getattr(batch.bad, name) for name in ("lines", "reasons", "rows")}
     bad["details"] = [detail.encode("utf-8", "replace").decode() for detail in batch.bad.details]
-    _write(pa.table(bad, schema=_BAD_SCHEMA), place.with_name(place.name + BAD))
+    LandedRows(pa.table(bad, schema=_BAD_SCHEMA)).save(place.with_name(place.name + BAD))
     others = {name: adapter.dump_python(getattr(batch, name)) for name, adapter in _others().items()}
     # Half surrogate pairs, which a key of JSON may hold, are no text.
     words: dict[str, Any] = json.loads(
@@ -62,34 +61,26 @@ def load_batch(others: dict[str, Any], kind: str, place: Path) -> Batch:
         ValueError: it is not what `save_batch` writes.
         ArrowException: it is not valid Arrow file.
     """
-    table = _read(place.with_name(place.name + ROWS), SCHEMAS[kind])
-    bad = _read(place.with_name(place.name + BAD), _BAD_SCHEMA)
+    rows = _opened(place.with_name(place.name + ROWS), SCHEMAS[kind])
+    bad = _opened(place.with_name(place.name + BAD), _BAD_SCHEMA).table()
     known = _others()
     if set(others) != set(known) or others["kind"] != kind:
         raise ValueError(f"a batch has {sorted(known)} of kind {kind}, got {sorted(others)}")
     found = {name: adapter.validate_python(others[name]) for name, adapter in known.items()}
-    return Batch(table=table, bad=BadRows(*(column.to_pylist() for column in bad.columns)), **found)
+    return Batch(rows=rows, bad=BadRows(*(column.to_pylist() for column in bad.columns)), **found)
 
 
 @cache
 def _others() -> dict[str, TypeAdapter[Any]]:
     """Fields of a batch other than tables, each with its check."""
     types = get_type_hints(Batch)
-    names = [field.name for field in dataclasses.fields(Batch) if field.name not in {"table", "bad"}]
+    names = [field.name for field in dataclasses.fields(Batch) if field.name not in {"rows", "bad"}]
     return {name: TypeAdapter(types[name]) for name in names}
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-
-
-def _read(path: Path, schema: pa.Schema) -> pa.Table:
-    is_large = path.stat().st_size > _MAPPED_BYTES
-    source = pa.memory_map(str(path)) if is_large else pa.BufferReader(path.read_bytes())
-    table = pa.ipc.open_file(source).read_all()
+def _opened(path: Path, schema: pa.Schema) -> LandedRows:
+    rows = open_checked(path)
     path.unlink()
-    if not table.schema.equals(schema):
-        raise ValueError(f"the reader sent the columns {table.schema.names}, not {schema.names}")
-    table.validate(full=True)
-    return table
+    if not rows.schema.equals(schema):
+        raise ValueError(f"the reader sent the columns {rows.schema.names}, not {schema.names}")
+    return rows

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import pyarrow as pa
-
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import EVENT_FORM, BadRow
 from recsys.catalogue.kinds import IMPRESSIONS, INTERACTIONS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.pseudonyms import PSEUDONYM_FORM, NamesUsers
 from recsys.catalogue.row_reader import OneFile, unknown_columns
 from recsys.catalogue.schemas import PSEUDONYM, SIGNATURE, USER
@@ -55,9 +54,9 @@ class InteractionRows:
         kept = {name: value for name, value in kept.items() if not self._file.columns.is_missing(value)}
         return kept | ({UNREADABLE: unreadable} if unreadable else {})
 
-    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+    def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """Every row, and notes for people: a rating under another name would count as a like whatever it says."""
-        return table, self._file.columns.hints(columns)
+        return rows, self._file.columns.hints(columns)
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that the kind does not know.

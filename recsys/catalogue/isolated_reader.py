@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from recsys.catalogue import reading_process
 from recsys.catalogue.batch import Batch
-from recsys.catalogue.batch_files import BAD, ROWS, load_batch
+from recsys.catalogue.batch_files import load_batch
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.reader_child import ReaderChild, ReaderDied
 from recsys.catalogue.readers.rows import LandedFile
@@ -97,9 +97,9 @@ class IsolatedReader:
             self._write_log(file, f"{type(error).__name__}: what the reader sent is not sound")
             raise self._broken(file, "what was read of it is not sound", _REPORT) from error
         finally:
-            for ending in (ROWS, BAD):
+            for left in self._folder.glob(f"{place.name}.*"):
                 with suppress(OSError):
-                    place.with_name(place.name + ending).unlink()
+                    left.unlink()
 
     def _request(self, file: LandedFile, request: Mapping[str, Any]) -> dict[str, Any]:
         child = self._running()
@@ -108,7 +108,7 @@ class IsolatedReader:
         except ReaderDied as death:
             self._child = None
             if death.is_memory:
-                answer = {"status": reading_process.NO_MEMORY}
+                answer = {"status": reading_process.NO_MEMORY, "what": "it"}
             else:
                 self._write_log(file, f"{death.how}\n{death.words}")
                 how = f"the process that read it {death.how}"
@@ -118,7 +118,7 @@ class IsolatedReader:
             self._child = None
             if child.n_answers:  # what earlier files left in its memory is not this file's fault
                 return self._request(file, request)
-            raise self._too_large(file)
+            raise self._too_large(file, str(answer["what"]))
         if answer["status"] == reading_process.UNEXPECTED:
             self._write_log(file, f"{answer['error']}\n{answer['frames']}")
             raise self._broken(file, f"{answer['error']}, an error that nobody foresaw", _REPORT)
@@ -139,15 +139,16 @@ class IsolatedReader:
         remedy = "check free space, memory and permissions of the workspace, then run `recsys ingest` again"
         return StorageError(f"files cannot be read through {self._folder}: {problem}", remedy=remedy)
 
-    def _too_large(self, file: LandedFile) -> UnreadableFile:
+    def _too_large(self, file: LandedFile, what: str) -> UnreadableFile:
         limit = f"{self._params.reader_memory_mb:,} MB"
         return UnreadableFile(
-            f"{file.key}: reading it takes more than {limit} of memory", remedy=self._more_memory()
+            f"{file.key}: reading {what} takes more than {limit} of memory", remedy=self._more_memory()
         )
 
     def _more_memory(self) -> str:
         return (
-            "split the file; where it is sound and only large, raise ingest.reader_memory_mb in params.yaml"
+            "shorten the value that is so large; where the file is sound, raise ingest.reader_memory_mb in "
+            "params.yaml"
         )
 
     def _broken(self, file: LandedFile, what: str, remedy: str) -> UnreadableFile:

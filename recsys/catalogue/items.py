@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.attributes import Attributes
 from recsys.catalogue.fields import shown
 from recsys.catalogue.kinds import CATALOGUE, KINDS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.row_reader import OneFile, readable
 from recsys.catalogue.schemas import RETRY_OF
@@ -20,6 +22,7 @@ _AS_1252 = "".join(bytes([n]).decode("cp1252", "ignore") for n in range(0x80, 0x
 GARBLED = f"\u00c3[\u0080-\u00bf{_AS_1252}]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u00a0-\u00bf{_AS_1252}]"
 """Ã, Â or â€, the first bytes of a letter or of punctuation in UTF-8, and a further byte of it, as Windows-1252 shows
 them."""
+_NO_IDS, _NO_ROWS = pa.array([], pa.string()), np.empty(0, np.bool_)
 _OURS = {*KINDS[CATALOGUE].columns, RETRY_OF}
 
 
@@ -66,11 +69,15 @@ class ItemRows:
         columns = self._file.columns
         return readable(values, {"item_id": columns.identifier, "updated_at": columns.moment})
 
-    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+    def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """The rows without those of variants, and notes for people."""
-        table, n_variants = without_variants(table)
-        notes = [*variant_notes(n_variants), *case_notes(table["item_id"]), *garbled_notes(table)]
-        return table, [*notes, *self._file.columns.hints(columns)]
+        rows, n_variants = without_variants(rows)
+        notes = [
+            *variant_notes(n_variants),
+            *case_notes(rows.table(["item_id"])["item_id"]),
+            *garbled_notes(rows),
+        ]
+        return rows, [*notes, *self._file.columns.hints(columns)]
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns about people, and attributes that could not be stored."""
@@ -78,24 +85,29 @@ class ItemRows:
         return dict.fromkeys(self._people.found, why) | self._attributes.ignored()
 
 
-def without_variants(table: pa.Table) -> tuple[pa.Table, int]:
+def without_variants(rows: LandedRows) -> tuple[LandedRows, int]:
     """Leave out rows without text that repeat an item of the same file: exports of product variants.
 
     Args:
-        table: rows of one file.
+        rows: of one file.
 
     Returns:
         The other rows, and how many were left out.
     """
-    has_text = pc.or_(
-        pc.or_(pc.not_equal(table["title"], ""), pc.not_equal(table["description"], "")),
-        pc.greater(pc.list_value_length(table["tags"]), 0),
-    )
-    is_bare = pc.and_not(pc.and_not(pc.invert(has_text), table["deleted"]), pc.equal(table["item_id"], ""))
-    with_text = pc.unique(table.filter(has_text)["item_id"])
-    is_variant = pc.and_(is_bare, pc.is_in(table["item_id"], value_set=with_text))
-    n = pc.sum(is_variant).as_py() or 0
-    return (table.filter(pc.invert(is_variant)) if n else table), n
+    ids, has_text, is_bare = [_NO_IDS], [_NO_ROWS], [_NO_ROWS]
+    for batch in rows.batches(["item_id", *TEXT_FIELDS, "deleted"]):
+        named = pc.not_equal(batch["item_id"], "")
+        with_text = pc.or_(
+            pc.or_(pc.not_equal(batch["title"], ""), pc.not_equal(batch["description"], "")),
+            pc.greater(pc.list_value_length(batch["tags"]), 0),
+        )
+        ids.append(batch["item_id"])
+        has_text.append(np.asarray(with_text))
+        is_bare.append(np.asarray(pc.and_not(pc.and_not(named, batch["deleted"]), with_text)))
+    item_ids, has_text_R = pa.chunked_array(ids), np.concatenate(has_text)
+    known = pc.unique(item_ids.filter(pa.array(has_text_R)))
+    is_variant_R = np.concatenate(is_bare) & np.asarray(pc.is_in(item_ids, value_set=known))
+    return rows.where(~is_variant_R), int(np.count_nonzero(is_variant_R))
 
 
 def variant_notes(n_variants: int) -> list[str]:
@@ -121,13 +133,16 @@ def case_notes(item_ids: pa.ChunkedArray) -> list[str]:
     return [f"item_id: {what} from another one in case alone, such as {shown(first)} and {shown(second)}"]
 
 
-def garbled_notes(table: pa.Table) -> list[str]:
+def garbled_notes(rows: LandedRows) -> list[str]:
     """What a person should know about UTF-8 that somebody has read as Windows-1252, such as Ã© for é."""
     found = []
     for name in ("title", "description"):
-        is_garbled = pc.match_substring_regex(table[name], GARBLED)
-        if n := pc.sum(is_garbled).as_py() or 0:
-            example = table[name].filter(is_garbled)[0].as_py()
+        n, example = 0, ""
+        for batch in rows.batches([name]):
+            garbled = batch[name].filter(pc.match_substring_regex(batch[name], GARBLED))
+            if len(garbled):
+                n, example = n + len(garbled), example or garbled[0].as_py()
+        if n:
             found.append(
                 f"{name}: {n:,} texts such as {shown(example)} look like UTF-8 that was read as Windows-1252; write "
                 "them again from their source"

@@ -26,17 +26,21 @@ from recsys.catalogue.expectations import (
     row_expectations,
 )
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.kinds import KINDS, VECTORS
+from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
 from recsys.catalogue.known import keys_of, newest_among
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.likely_columns import as_our_own, likely_names
 from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import Arrival, Part
 from recsys.catalogue.refusals import Reason
 from recsys.catalogue.standing import Change, keyed_changes, pending_changes, without_older
-from recsys.catalogue.vectors import joined_widths, widths_of
+from recsys.catalogue.text_measures import text_measures
+from recsys.catalogue.vectors import has_width, joined_widths, widths_of, with_widths
 
 MAX_LINES_SHOWN = 20
+WIDE = {"title", "description", "tags", "image", "attributes", "vector"}
+"""Columns that are read batch by batch: they may be much larger than memory."""
 SMALL_CATALOGUE = 20
 """With fewer items, relations or vectors any number may be deleted at once: a share says nothing."""
 
@@ -46,7 +50,7 @@ class Judged:
     """A batch with its verdicts."""
 
     batch: Batch
-    good: pa.Table
+    good: LandedRows
     """Rows that may enter, one per key of the kind, by line, still without a part id."""
     bad: BadRows
     """Rows for quarantine."""
@@ -110,7 +114,7 @@ class Judged:
 class _Sorted:
     """The rows of a batch, sorted into good and bad."""
 
-    good: pa.Table
+    good: LandedRows
     bad: BadRows
     superseded: Change
 
@@ -142,21 +146,29 @@ def judge_batches(
         RecsysError: Great Expectations could not evaluate, or a part is damaged.
     """
     kind, frames = batches[0].kind, list[pd.DataFrame]()
-    for batch in batches:  # the first file that brings a view and source decides how wide they are
-        if kind == VECTORS:
-            widths = joined_widths(widths, widths_of(batch.table))
-        frames.append(row_measures(batch, widths))
+    texts = [text_measures(batch.rows) if kind == CATALOGUE else None for batch in batches]
+    for batch, measures in zip(batches, texts, strict=True):
+        fits = None
+        if kind == VECTORS:  # the first file that brings a view and source decides how wide they are
+            found = narrow(batch.rows, kind)
+            widths = joined_widths(widths, widths_of(found))
+            fits = has_width(found, widths)
+        frames.append(row_measures(batch, measures, fits))
     of_rows = _each(frames, row_expectations(kind, params, now))
     sorted_rows = [
         _good_and_bad(batch, verdicts, frame)
         for batch, verdicts, frame in zip(batches, of_rows, frames, strict=True)
     ]
-    goods = [one.good for one in sorted_rows]
+    goods = [narrow(one.good, kind) for one in sorted_rows]
     changes, n_live = _changes(kind, goods, catalogue, own)
     covered = coverage_notes(kind, goods, catalogue)
     measured = [
-        batch_measures(batch, one.good, len(one.bad.lines), _share(change.n_deleted, n_live), before, params)
-        for batch, one, change in zip(batches, sorted_rows, changes, strict=True)
+        batch_measures(
+            batch, good, of_texts, len(one.bad.lines), _share(change.n_deleted, n_live), before, params
+        )
+        for batch, good, of_texts, one, change in zip(
+            batches, goods, texts, sorted_rows, changes, strict=True
+        )
     ]
     wholes = [pd.DataFrame([one.metrics], index=pd.Index([1], name="line")) for one in measured]
     of_batch = _each(wholes, batch_expectations(kind, params))
@@ -166,6 +178,23 @@ def judge_batches(
             batches, sorted_rows, changes, covered, measured, of_rows, of_batch, strict=True
         )
     ]
+
+
+def narrow(rows: LandedRows, kind: str) -> pa.Table:
+    """The short columns of rows, in memory: all but texts and vectors, and how wide vectors are.
+
+    Args:
+        rows: of one file.
+        kind: of the rows.
+
+    Returns:
+        One row each.
+    """
+    table = rows.table([name for name in rows.schema.names if name not in WIDE])
+    if kind != VECTORS:
+        return table
+    width = with_widths(rows.batches(["view", "source", "deleted", "vector"]))["width"]
+    return table.append_column("width", width)
 
 
 def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[Arrival, ...]:
@@ -239,12 +268,13 @@ def _good_and_bad(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame
         for line in verdict.lines:
             if line not in unread:
                 verdict_of.setdefault(line, verdict.expected)
-    is_bad = np.isin(batch.table["line"].to_numpy(), np.fromiter(verdict_of, np.int64, len(verdict_of)))
-    for row in batch.table.filter(pa.array(is_bad)).to_pylist():
+    lines = batch.rows.table(["line"])["line"].to_numpy()
+    is_bad = np.isin(lines, np.fromiter(verdict_of, np.int64, len(verdict_of)))
+    for row in (row for some in batch.rows.where(is_bad).batches() for row in some.to_pylist()):
         expected = verdict_of[row["line"]]
         fault = BadRow(expected.reason, _detail(expected, frame, row["line"]))
         bad.add(row["line"], fault, raw_row(batch.kind, row))
-    good = batch.table.filter(pa.array(~is_bad))
+    good = batch.rows.where(~is_bad)
     kept, superseded = without_older(good, batch.kind) if KINDS[batch.kind].key else (good, Change())
     return _Sorted(kept, bad, superseded)
 

@@ -1,8 +1,7 @@
 """Measurements of each row and of the batch as a whole, which the expectations check."""
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -10,16 +9,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.catalogue.batch import Batch
 from recsys.catalogue.expectations import chars_of
-from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
+from recsys.catalogue.kinds import KINDS, VECTORS
 from recsys.catalogue.languages import languages
 from recsys.catalogue.near_duplicates import n_near_duplicates
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import Arrival, Statistics
-from recsys.catalogue.plain_text import plain_text
-from recsys.catalogue.vectors import has_width, widths_of
+from recsys.catalogue.text_measures import TextMeasures, plain_texts
+from recsys.catalogue.vectors import widths_of
 
 MIN_SAMPLE = 20
 """With fewer texts drift of length or language and boilerplate are not measured."""
@@ -32,30 +32,32 @@ NEAR_DUPLICATE_SAMPLE = 5_000
 KNOWN_LANGUAGE_SHARE = 0.02
 """A language with a smaller share in earlier samples counts as a detection error."""
 
-_GARBLED = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
-_WORD = re.compile(r"[^\W_]")
 
-
-def row_measures(batch: Batch, widths: Mapping[str, Mapping[str, int]]) -> pd.DataFrame:
+def row_measures(
+    batch: Batch, texts: TextMeasures | None, has_width_R: NDArray[np.bool_] | None
+) -> pd.DataFrame:
     """One row per landed row, index `line`: what the row-level expectations check.
 
     Args:
         batch: the landed rows.
-        widths: of vectors: view -> source -> numbers per vector.
+        texts: of a catalogue's rows; None: it is another kind.
+        has_width_R: of vectors: whether each is as wide as its view and source say; None: it is another kind.
 
     Returns:
         Columns that the row-level expectations name.
     """
-    table, kind = batch.table, KINDS[batch.kind]
+    kind = KINDS[batch.kind]
+    more = ["deleted"] if texts else []
+    table = batch.rows.table([*kind.names, kind.time, "line", *more])
     columns: dict[str, object] = {"fault": np.full(table.num_rows, "", dtype=object)}
     for name in kind.names:
         values = table[name]
         columns[name] = np.array([value or None for value in values.to_pylist()], dtype=object)
         columns[chars_of(name)] = pc.utf8_length(values).to_numpy()
-    if batch.kind == CATALOGUE:
-        columns |= _item_measures(table)
-    if batch.kind == VECTORS:
-        columns["has_width"] = has_width(table, widths)
+    if texts:
+        columns |= _item_measures(texts, np.asarray(table["deleted"].to_numpy(), np.bool_))
+    if has_width_R is not None:
+        columns["has_width"] = has_width_R
     columns["seconds"] = _seconds(table[kind.time])
     readable = pd.DataFrame(columns, index=pd.Index(table["line"].to_numpy(), name="line"))
     unread = pd.DataFrame(
@@ -65,32 +67,14 @@ def row_measures(batch: Batch, widths: Mapping[str, Mapping[str, int]]) -> pd.Da
     return pd.concat([readable, unread]) if len(unread) else readable
 
 
-def _item_measures(table: pa.Table) -> dict[str, object]:
-    texts = texts_of(table)
-    plain = [plain_text(text) for text in texts]
-    deleted = table["deleted"].to_numpy()
-    longest = [
-        pc.utf8_length(table[name]).to_numpy() for name in ("title", "description", "image", "attributes")
-    ]
-    longest.append(pc.utf8_length(pc.binary_join(table["tags"], "|")).to_numpy())
+def _item_measures(texts: TextMeasures, deleted_R: NDArray[np.bool_]) -> dict[str, object]:
+    has_text_R = texts.plain_chars_R > 0
     return {
-        "has_text": deleted | np.array([bool(text) for text in plain], dtype=bool),
-        "has_word": deleted | np.array([not text or bool(_WORD.search(text)) for text in plain], dtype=bool),
-        "garbled_share": np.array([_garbled_share(text) for text in texts]),
-        "longest_chars": np.max(longest, axis=0),
+        "has_text": deleted_R | has_text_R,
+        "has_word": deleted_R | ~has_text_R | texts.has_word_R,
+        "garbled_share": texts.garbled_share_R,
+        "longest_chars": texts.longest_R,
     }
-
-
-def texts_of(table: pa.Table) -> list[str]:
-    """Title, description and tags of each row in one text as landed, a line each."""
-    tags = pc.binary_join(table["tags"], " ")
-    joined = pc.binary_join_element_wise(table["title"], table["description"], tags, "\n")
-    texts: list[str] = pc.utf8_trim_whitespace(joined).to_pylist()
-    return texts
-
-
-def _garbled_share(text: str) -> float:
-    return len(_GARBLED.findall(text)) / len(text) if text and _GARBLED.search(text) else 0.0
 
 
 def _seconds(times: pa.ChunkedArray) -> np.ndarray:
@@ -114,6 +98,7 @@ class Measured:
 def batch_measures(
     batch: Batch,
     good: pa.Table,
+    texts: TextMeasures | None,
     n_bad: int,
     deleted_share: float,
     before: Sequence[Arrival],
@@ -123,7 +108,8 @@ def batch_measures(
 
     Args:
         batch: the landed rows.
-        good: those that passed the row-level expectations, one per item.
+        good: those that passed the row-level expectations, one per item, as `narrow` gives them.
+        texts: of a catalogue's landed rows; None: it is another kind.
         n_bad: rows for quarantine.
         deleted_share: share of the catalogue that it deletes.
         before: records of the last landed files of this kind, oldest first; none where there is nothing to compare.
@@ -144,18 +130,19 @@ def batch_measures(
     }
     if kind.key:
         metrics["deleted_share"] = deleted_share
-    if batch.kind != CATALOGUE:
+    if texts is None:
         widths = widths_of(good) if batch.kind == VECTORS else {}
         return Measured(metrics, Statistics(n_landed=batch.n_landed, n_deletes=n_deletes, widths=widths), ())
-    live = good.filter(pc.invert(good["deleted"]))
-    statistics = _statistics(batch.n_landed, live, params).model_copy(update={"n_deletes": n_deletes})
+    live_lines = good.filter(pc.invert(good["deleted"]))["line"].to_numpy()
+    live_P = np.flatnonzero(np.isin(batch.rows.table(["line"])["line"].to_numpy(), live_lines))
+    statistics = _statistics(batch, texts, live_P, params).model_copy(update={"n_deletes": n_deletes})
     metrics |= {
         "boilerplate_share": statistics.boilerplate_share,
         "near_duplicate_texts": float(statistics.near_duplicate_texts),
         "length_drift": _length_drift(statistics, before),
         "other_language_share": _other_language_share(statistics, before),
     }
-    return Measured(metrics, statistics, _histogram([len(text) for text in texts_of(live)]))
+    return Measured(metrics, statistics, _histogram(texts.chars_R[live_P]))
 
 
 def missing_columns(batch: Batch) -> list[str]:
@@ -169,24 +156,31 @@ def _landed(group: Sequence[str]) -> list[str]:
     return [name for name in group if name not in {"deleted", "user_pseudonym"}]
 
 
-def _statistics(n_landed: int, live: pa.Table, params: IngestParams) -> Statistics:
-    texts = [plain_text(text) for text in texts_of(live)]
-    long_texts = [text for text in texts if len(text) >= LONG_TEXT_CHARS]
-    commonest = max(Counter(long_texts).values(), default=0)
-    step = max(1, len(long_texts) // NEAR_DUPLICATE_SAMPLE)
+def _statistics(
+    batch: Batch, texts: TextMeasures, live_P: NDArray[np.int64], params: IngestParams
+) -> Statistics:
+    """Statistics of the rows at these places: texts are read again only where they are sampled."""
+    long_P = live_P[texts.plain_chars_R[live_P] >= LONG_TEXT_CHARS]
+    counts = np.unique(texts.plain_hash_R[long_P], return_counts=True)[1]
+    commonest = int(counts.max(initial=0))
     medians = {}
-    for name in ("title", "description"):
-        lengths = [n for n in pc.utf8_length(live[name]).to_pylist() if n]
-        if len(lengths) >= MIN_SAMPLE:
-            medians[name] = float(median(lengths))
+    for name, chars_R in (("title", texts.title_chars_R), ("description", texts.description_chars_R)):
+        chars_P = chars_R[live_P]
+        if np.count_nonzero(chars_P) >= MIN_SAMPLE:
+            medians[name] = float(np.median(chars_P[chars_P > 0]))
+    n_texts = len(live_P)
+    sampled_P = live_P[:: max(1, n_texts // LANGUAGE_SAMPLE)][:LANGUAGE_SAMPLE]
+    compared_P = long_P[:: max(1, len(long_P) // NEAR_DUPLICATE_SAMPLE)]
     return Statistics(
-        n_landed=n_landed,
-        n_texts=len(texts),
+        n_landed=batch.n_landed,
+        n_texts=n_texts,
         median_chars=medians,
-        languages=languages(texts[:: max(1, len(texts) // LANGUAGE_SAMPLE)][:LANGUAGE_SAMPLE]),
-        n_language_sample=min(len(texts), LANGUAGE_SAMPLE),
-        boilerplate_share=commonest / len(texts) if commonest > 1 and len(texts) >= MIN_SAMPLE else 0.0,
-        near_duplicate_texts=n_near_duplicates(long_texts[::step], params.near_duplicate_similarity),
+        languages=languages(plain_texts(batch.rows, sampled_P)),
+        n_language_sample=len(sampled_P),
+        boilerplate_share=commonest / n_texts if commonest > 1 and n_texts >= MIN_SAMPLE else 0.0,
+        near_duplicate_texts=n_near_duplicates(
+            plain_texts(batch.rows, compared_P), params.near_duplicate_similarity
+        ),
     )
 
 
@@ -219,9 +213,9 @@ def _other_language_share(now: Statistics, before: Sequence[Arrival]) -> float:
     return sum(n for language, n in now.languages.items() if language not in known) / now.n_language_sample
 
 
-def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
+def _histogram(lengths: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
     """Counts over doubling lengths."""
-    if not lengths:
+    if not len(lengths):
         return ()
     edges = [0, *(2**n for n in range(3, 3 + max(1, int(max(lengths)).bit_length() - 2)))]
     counts, _ = np.histogram(lengths, bins=edges)

@@ -18,6 +18,7 @@ MISS_RATE = 0.001  # a pair exactly at the threshold is overlooked at most this 
 SLACK = 0.17  # four standard deviations of an estimate from 128 permutations, at its widest
 SETS_AT_ONCE = 16_384
 PAIRS_AT_ONCE = 65_536
+KNOWN_WORDS = 2**20  # words whose hash is kept: a language has fewer, random letters have no end
 GROUP_LIMIT = 16  # of a crowd of texts that agree in a band, each is compared with so many: no quadratic time
 
 # A word, or one character of a script that is written without spaces.
@@ -219,7 +220,9 @@ def _shingles(text: str, hashes: dict[str, int]) -> NDArray[np.uint64]:
 def _word_hash(word: str, hashes: dict[str, int]) -> int:
     found = hashes.get(word)
     if found is None:
-        found = hashes[word] = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")
+        found = int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")
+        if len(hashes) < KNOWN_WORDS:
+            hashes[word] = found
     return found
 
 

@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -56,13 +57,18 @@ __all__ = [
     "sha256_of",
     "write_json",
     "write_part",
-    "write_table",
 ]
 
 ROWS = "rows.parquet"
 QUARANTINED = "quarantined.parquet"
 ARRIVAL = "arrival.json"
 REPORT = "report.html"
+
+GROUP_ROWS, GROUP_BYTES = 65_536, 64 * 2**20
+"""Size of a row group, which readers hold in memory: at most so many rows, or bytes and one slice more."""
+_SLICE_ROWS = 1024
+_BATCH_ROWS = 4096
+_RESTORE = "restore data/ with `dvc checkout data.dvc --force`"
 
 PART_ID = re.compile(r"(\d{6,})-(m[0-9a-f]{8}|[0-9a-f]{10})")
 
@@ -99,6 +105,20 @@ class Part:
             DataDamaged: the file is missing, damaged or of another schema; names it.
         """
         return _read(self.rows_path, SCHEMAS[self.kind], columns)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Accepted rows, some thousand at a time, so that texts never are in memory together.
+
+        Args:
+            columns: only these; None for all.
+
+        Yields:
+            Batches in the schema of the kind, in order.
+
+        Raises:
+            DataDamaged: the file is missing, damaged or of another schema; names it.
+        """
+        yield from _read_batches(self.rows_path, SCHEMAS[self.kind], columns)
 
     def quarantined(self) -> pa.Table:
         """Rows that were left out, with reason and source line.
@@ -186,7 +206,7 @@ def write_part(
     staging: Path,
     data: Path,
     arrival: Arrival,
-    rows: pa.Table,
+    rows: pa.Table | Iterable[pa.RecordBatch],
     quarantined: pa.Table | None = None,
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Part:
@@ -196,7 +216,7 @@ def write_part(
         staging: folder on the same file system as `data`.
         data: the workspace's data folder.
         arrival: the record; counts and rows_sha256 are filled in here.
-        rows: accepted rows, in the schema of the kind.
+        rows: accepted rows, in the schema of the kind; batches are written as they come.
         quarantined: rows left out, in QUARANTINE_SCHEMA.
         files: further files by name, such as the report.
 
@@ -212,9 +232,10 @@ def write_part(
     draft = staging / arrival.part
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    write_table(draft / ROWS, rows, SCHEMAS[arrival.kind])
-    write_table(draft / QUARANTINED, quarantined, QUARANTINE_SCHEMA)
-    counted = {"n_rows": rows.num_rows, "n_quarantined": quarantined.num_rows}
+    batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
+    n_rows = _write_rows(draft / ROWS, batches, SCHEMAS[arrival.kind])
+    _write_rows(draft / QUARANTINED, quarantined.to_batches(), QUARANTINE_SCHEMA)
+    counted = {"n_rows": n_rows, "n_quarantined": quarantined.num_rows}
     arrival = arrival.model_copy(update=counted | {"rows_sha256": sha256_of(draft / ROWS)})
     for name, content in files.items():
         (draft / name).write_bytes(content)
@@ -230,21 +251,41 @@ def write_part(
     return Part(arrival.part, arrival.kind, target, arrival)
 
 
-def write_table(path: Path, table: pa.Table, schema: pa.Schema) -> None:
-    """Write a table so that the same rows give the same bytes.
+def _write_rows(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+    """Write rows so that the same rows give the same bytes, however they are cut into batches; returns their number."""
+    n_rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", version="2.6") as writer:
+        for group in _row_groups(path.name, batches, schema):
+            writer.write_table(group, row_group_size=GROUP_ROWS)
+            n_rows += group.num_rows
+        if not n_rows:
+            writer.write_table(schema.empty_table())
+    return n_rows
 
-    Args:
-        path: the new file.
-        table: rows.
-        schema: what the table must have.
 
-    Raises:
-        ValueError: the table has another schema.
-    """
-    if not table.schema.equals(schema):
-        raise ValueError(f"{path.name} needs the columns {schema.names}, got {table.schema}")
-    plain = table.combine_chunks().replace_schema_metadata(None)
-    pq.write_table(plain, path, compression="zstd", row_group_size=65536, version="2.6")
+def _row_groups(name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows in groups of GROUP_ROWS, or of fewer where they hold GROUP_BYTES."""
+    held: list[pa.RecordBatch] = []
+    n_rows = n_bytes = 0
+    for left in (piece for batch in batches for piece in _slices(name, batch, schema)):
+        while left.num_rows:
+            taken = left.slice(0, GROUP_ROWS - n_rows)
+            left = left.slice(taken.num_rows)  # noqa: PLW2901  what is left of it
+            held.append(taken)
+            n_rows, n_bytes = n_rows + taken.num_rows, n_bytes + taken.nbytes
+            if n_rows == GROUP_ROWS or n_bytes >= GROUP_BYTES:
+                yield pa.Table.from_batches(held, schema).combine_chunks()
+                held, n_rows, n_bytes = [], 0, 0
+    if held:
+        yield pa.Table.from_batches(held, schema).combine_chunks()
+
+
+def _slices(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    if not batch.schema.equals(schema):
+        raise ValueError(f"{name} needs the columns {schema.names}, got {batch.schema}")
+    plain = batch.replace_schema_metadata(None)
+    for start in range(0, plain.num_rows, _SLICE_ROWS):
+        yield plain.slice(start, _SLICE_ROWS)
 
 
 def sha256_of(path: Path) -> str:
@@ -267,23 +308,36 @@ def _arrival(folder: Path) -> Arrival:
     try:
         return Arrival.load(folder / ARRIVAL)
     except FileNotFoundError as error:
-        remedy = "restore data/ with `dvc checkout data.dvc --force`"
-        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=remedy) from error
+        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=_RESTORE) from error
 
 
 def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    remedy = "restore data/ with `dvc checkout data.dvc --force`"
+    with _opened(path) as file:  # pq.read_table imports pandas
+        return _in_schema(path, file.read(columns), schema, columns)
+
+
+def _read_batches(path: Path, schema: pa.Schema, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+    with _opened(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+            yield from _in_schema(path, pa.Table.from_batches([batch]), schema, columns).to_batches()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise DataDamaged(f"{path} cannot be read: {error}", remedy=_RESTORE) from error
+
+
+def _in_schema(path: Path, table: pa.Table, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:  # pq.read_table imports pandas
-            table = file.read(columns)
-    except (OSError, pa.ArrowException) as error:
-        raise DataDamaged(f"{path} cannot be read: {error}", remedy=remedy) from error
     if set(table.column_names) == set(schema.names):
         table = table.select(schema.names)  # ParquetFile.read keeps the file's order
     if not table.schema.equals(schema):
-        raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=remedy)
+        raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=_RESTORE)
     return table
 
 

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from recsys.catalogue.batch import read_batch
-from recsys.catalogue.batch_files import save_batch
+from recsys.catalogue.batch_files import ROWS, save_batch
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.pseudonyms import Pseudonyms
-from recsys.catalogue.readers.rows import LandedFile
+from recsys.catalogue.readers.rows import LandedFile, OutOfMemory
 from recsys.errors import RecsysError
 from recsys.importing import without_pandas
 
@@ -47,25 +47,27 @@ def _answer(request: dict[str, Any], answers: BinaryIO) -> None:
             **(request["file"] | {"path": Path(request["file"]["path"])}),
             on_rows=lambda n_rows: _write(answers, PROGRESS, n_rows=n_rows),
         )
-        batch = read_batch(
-            file,
-            request["kind"],
-            datetime.fromisoformat(request["arrived_at"]),
-            IngestParams(**request["params"]),
-            Pseudonyms(request["key"]),
-            request["needed"],
-        )
+        place = Path(request["place"])
         try:
-            saved = save_batch(batch, Path(request["place"]))
-        except OSError as error:
+            batch = read_batch(
+                file,
+                request["kind"],
+                datetime.fromisoformat(request["arrived_at"]),
+                IngestParams(**request["params"]),
+                Pseudonyms(request["key"]),
+                request["needed"],
+                spool=place.with_name(place.name + ROWS),
+            )
+            saved = save_batch(batch, place)
+        except OSError as error:  # of the place: readers say in their own words what a file does
             _write(answers, NO_ROOM, message=str(error))
         else:
             _write(answers, DONE, batch=saved)
     except RecsysError as error:
         message = str(error).partition("\n  remedy: ")[0]
         _write(answers, REFUSED, error=type(error).__name__, message=message, remedy=error.remedy)
-    except MemoryError:
-        _write(answers, NO_MEMORY)
+    except MemoryError as error:
+        _write(answers, NO_MEMORY, what=str(error) if isinstance(error, OutOfMemory) else "it")
         os._exit(1)  # what is left of this process is not to be relied on
     except Exception as error:
         # The words of an error may hold a value of a row, hence a person's; its type and place hold none.

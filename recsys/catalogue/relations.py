@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.kinds import RELATIONS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.personal import PersonalColumns
 from recsys.catalogue.row_reader import OneFile, readable, unknown_columns
 
@@ -52,24 +54,25 @@ class RelationRows:
         ids = dict.fromkeys(("head", "relation", "tail"), columns.identifier)
         return readable(kept, {**ids, "updated_at": columns.moment})
 
-    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+    def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """Leave out relations about people: a relation named like a personal column, such as `email`.
 
         Args:
-            table: rows of one file.
+            rows: of one file.
             columns: of the file.
 
         Returns:
             The other rows, and a note for people.
         """
-        names = pc.unique(table["relation"]).to_pylist()
+        relations = rows.table(["relation"])["relation"]
+        names = pc.unique(relations).to_pylist()
         personal = [name for name in names if self._is_personal(name)]
         if not personal:
-            return table, []
-        is_personal = pc.is_in(table["relation"], value_set=pa.array(personal, pa.string()))
-        n_rows = pc.sum(is_personal).as_py()
+            return rows, []
+        is_personal = np.asarray(pc.is_in(relations, value_set=pa.array(personal, pa.string())))
+        n_rows = np.count_nonzero(is_personal)
         why = f"{n_rows:,} rows left out: {', '.join(sorted(personal))} is about people (ingest.personal_columns)"
-        return table.filter(pc.invert(is_personal)), [why]
+        return rows.where(~is_personal), [why]
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that relations do not know."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-import pyarrow as pa
-
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.schemas import RETRY_OF
@@ -42,7 +41,7 @@ class RowReader(Protocol):
     def retained(self, values: dict[str, Any]) -> dict[str, Any]:
         """What quarantine may keep of a bad row."""
 
-    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+    def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """The rows that stay once all are read, and notes for people; `columns` are those of the file."""
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:

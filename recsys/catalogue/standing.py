@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.known import keys_of
+from recsys.catalogue.landed_rows import LandedRows
 
 BEFORE = -1
 """Number of what stood before the first batch."""
@@ -76,7 +77,7 @@ def pending_changes(batches: Sequence[pa.Table], known: pa.Array | pa.ChunkedArr
     return [_pending(rows, known) for rows in batches]
 
 
-def without_older(rows: pa.Table, kind: str) -> tuple[pa.Table, Change]:
+def without_older(rows: LandedRows, kind: str) -> tuple[LandedRows, Change]:
     """Keep the newest row of each key of one file: the latest `updated_at`, ties by line.
 
     Args:
@@ -86,20 +87,21 @@ def without_older(rows: pa.Table, kind: str) -> tuple[pa.Table, Change]:
     Returns:
         The rows that stay, by line, and what was left out.
     """
-    if pc.count_distinct(keys_of(rows, kind)).as_py() == rows.num_rows:
+    table = rows.table([*KINDS[kind].key, "updated_at", "deleted", "line"])
+    if pc.count_distinct(keys_of(table, kind)).as_py() == rows.num_rows:
         return rows, Change()
-    frame = _frame(rows, kind, 0).assign(line=rows["line"].to_numpy())
+    frame = _frame(table, kind, 0).assign(line=table["line"].to_numpy())
     ordered = frame.sort_values(["time", "line"], kind="stable")
     ordered["by"] = ordered.groupby("key", sort=False)["line"].transform("last")
     lost = ordered[ordered["line"] != ordered["by"]]
-    stays = pc.invert(pc.is_in(rows["line"], value_set=pa.array(lost["line"].to_numpy())))
     first = lost.sort_values("line").iloc[0]
     rows_are = "1 row is" if len(lost) == 1 else f"{len(lost):,} rows are"
     note = (
         f"{rows_are} superseded by newer rows of the same {KINDS[kind].things} in this file, "
         f"such as line {first['line']}{_shown(first, kind)} by line {first['by']}"
     )
-    return rows.filter(stays), Change(n_superseded=len(lost), notes=(note,))
+    stays = rows.where(~np.isin(table["line"].to_numpy(), lost["line"].to_numpy()))
+    return stays, Change(n_superseded=len(lost), notes=(note,))
 
 
 def _frame(rows: pa.Table, kind: str, batch: int) -> pd.DataFrame:

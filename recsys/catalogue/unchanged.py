@@ -1,12 +1,17 @@
 """Whether a landed file brings nothing new."""
 
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.accepted import Accepted
 from recsys.catalogue.accepting import Admitted
 from recsys.catalogue.kinds import KINDS
-from recsys.catalogue.known import keys_of, newest_among, newest_rows
+from recsys.catalogue.known import keys_of, newest_among
+from recsys.catalogue.parts import Part
 from recsys.catalogue.schemas import RETRY_OF
 
 
@@ -31,23 +36,37 @@ def changes_nothing(one: Admitted, accepted: Accepted) -> str | None:
     rows = one.judged.good
     kind = one.landed.kind
     if not KINDS[kind].key:
-        is_timed = rows["timestamp"].null_count == 0 or RETRY_OF in one.judged.batch.columns
+        is_timed = (
+            rows.table(["timestamp"])["timestamp"].null_count == 0 or RETRY_OF in one.judged.batch.columns
+        )
         is_whole = all(record.n_quarantined == 0 for record in before) or RETRY_OF in one.judged.batch.columns
         return before[-1].part if is_timed and is_whole else None
-    stands = newest_among(accepted.parts(kind), keys_of(rows, kind), kind)
-    if not set(pc.unique(stands["part"]).to_pylist()) <= ids:
+    stands = newest_among(accepted.parts(kind), keys_of(rows.table(KINDS[kind].key), kind), kind)
+    if stands.num_rows != rows.num_rows or not set(pc.unique(stands["part"]).to_pylist()) <= ids:
         return None
     parts = (part for part in accepted.parts(kind) if any(one.part in ids for one in part.arrival.landed()))
-    among, names = pc.unique(keys_of(rows, kind)), pa.array(sorted(ids))
-    of_files = (
-        rows.filter(pc.is_in(rows["part"], value_set=names)) for rows in (part.rows() for part in parts)
-    )
-    held = [rows.filter(pc.is_in(keys_of(rows, kind), value_set=among)) for rows in of_files]
-    found = _content(newest_rows(pa.concat_tables(held), kind), kind)
-    return before[-1].part if found.equals(_content(rows, kind)) else None
+    held = (batch for part in parts for batch in _among(part, stands))
+    return before[-1].part if _content(held) == _content(rows.batches()) else None
 
 
-def _content(rows: pa.Table, kind: str) -> pa.Table:
-    """Everything except where the rows came from; one row per key, by key."""
-    by_key = [(name, "ascending") for name in KINDS[kind].key]
-    return rows.drop_columns(["part", "line"]).sort_by(by_key)
+def _among(part: Part, wanted: pa.Table) -> Iterator[pa.RecordBatch]:
+    """The rows of a part that a table names by landed file and line."""
+    lines = {
+        name: wanted.filter(pc.equal(wanted["part"], name))["line"].to_numpy()
+        for name in pc.unique(wanted["part"]).to_pylist()
+    }
+    for batch in part.batches():
+        names, line_R = np.asarray(batch["part"]), batch["line"].to_numpy()
+        is_wanted_R = np.zeros(batch.num_rows, np.bool_)
+        for name, of_file in lines.items():
+            is_wanted_R |= (names == name) & np.isin(line_R, of_file)
+        yield batch.filter(pa.array(is_wanted_R))
+
+
+def _content(batches: Iterable[pa.RecordBatch]) -> set[bytes]:
+    """A hash of each row, without where it came from; rows of one file differ, at least in their keys."""
+    return {
+        blake2b(repr(row).encode(), digest_size=16).digest()
+        for batch in batches
+        for row in batch.drop_columns(["part", "line"]).to_pylist()
+    }

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.fields import EVENT_FORM, BadRow
 from recsys.catalogue.kinds import KINDS, VECTORS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.row_reader import OneFile, readable, unknown_columns
 
 RESERVED_VIEWS = frozenset({"text", "words", "relations", "image"})
 """Views that Firstlight makes itself; a landed vector needs another name."""
 
+_WIDTHS = pa.schema(
+    [("view", pa.string()), ("source", pa.string()), ("deleted", pa.bool_()), ("width", pa.int32())]
+)
 _SEPARATOR = re.compile(r"[,;|]")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
@@ -65,9 +69,9 @@ class VectorRows:
         ids = dict.fromkeys(KINDS[VECTORS].ids, columns.identifier)
         return readable(kept, {**ids, "updated_at": columns.moment})
 
-    def finished(self, table: pa.Table, columns: Collection[str]) -> tuple[pa.Table, list[str]]:
+    def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """Every row stays."""
-        return table, []
+        return rows, []
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that vectors do not know."""
@@ -126,22 +130,34 @@ def _listed(text: str) -> object:
         return text
 
 
+def with_widths(rows: Iterable[pa.RecordBatch]) -> pa.Table:
+    """Whose vectors are how wide.
+
+    Args:
+        rows: in the vectors' schema; a batch at a time is in memory.
+
+    Returns:
+        View, source, deleted and width (numbers of the vector), a row each.
+    """
+    found = [_WIDTHS.empty_table()]
+    for batch in rows:
+        columns = {name: batch[name] for name in ("view", "source", "deleted")}
+        found.append(pa.table({**columns, "width": pc.list_value_length(batch["vector"])}, _WIDTHS))
+    return pa.concat_tables(found)
+
+
 def widths_of(table: pa.Table) -> dict[str, dict[str, int]]:
     """The usual width of each view's vectors by source: the most common one, the smaller where two are.
 
     Args:
-        table: rows in the vectors' schema; deletes count for nothing.
+        table: as `with_widths` makes it; deletes count for nothing.
 
     Returns:
         View -> source -> numbers per vector.
     """
     live = table.filter(pc.invert(table["deleted"]))
-    widths = pc.list_value_length(live["vector"])
-    counted = (
-        pa.table({"view": live["view"], "source": live["source"], "width": widths})
-        .group_by(["view", "source", "width"], use_threads=False)
-        .aggregate([([], "count_all")])
-    )
+    by = live.group_by(["view", "source", "width"], use_threads=False)
+    counted = by.aggregate([([], "count_all")])
     found: dict[str, dict[str, int]] = {}
     for row in counted.sort_by([("count_all", "descending"), ("width", "ascending")]).to_pylist():
         found.setdefault(row["view"], {}).setdefault(row["source"], row["width"])
@@ -174,7 +190,7 @@ def has_width(table: pa.Table, widths: Mapping[str, Mapping[str, int]]) -> NDArr
     """Which rows have the width that their view and source are known by.
 
     Args:
-        table: rows in the vectors' schema.
+        table: as `with_widths` makes it.
         widths: view -> source -> numbers per vector.
 
     Returns:
@@ -182,6 +198,6 @@ def has_width(table: pa.Table, widths: Mapping[str, Mapping[str, int]]) -> NDArr
     """
     names = zip(table["view"].to_pylist(), table["source"].to_pylist(), strict=True)
     wanted = [widths.get(view, {}).get(source, 0) for view, source in names]
-    found = pc.list_value_length(table["vector"]).to_numpy()
+    found = table["width"].to_numpy()
     deleted = np.asarray(table["deleted"].to_numpy(), np.bool_)
     return np.asarray(deleted | (found == np.array(wanted, np.int64)), np.bool_)

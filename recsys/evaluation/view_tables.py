@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from recsys.catalogue.kinds import RELATIONS, VECTORS
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.vectors import has_width, widths_of
+from recsys.catalogue.vectors import has_width, widths_of, with_widths
 from recsys.errors import UnreadableFile
 from recsys.evaluation.tables import read_live
 from recsys.features.params import RelationsParams
@@ -85,7 +85,8 @@ def read_views(
 
 def _refuse_widths(path: Path, table: pa.Table) -> None:
     """UnreadableFile where a vector is not as wide as the others of its view and source."""
-    fits = has_width(table, widths_of(table))
+    widths = with_widths(table.to_batches())
+    fits = has_width(widths, widths_of(widths))
     if not fits.all():
         row = table.slice(int(np.argmin(fits)), 1).to_pylist()[0]
         raise UnreadableFile(

@@ -25,6 +25,8 @@ VARIABLES = (
     "AWS_DEFAULT_REGION",
     "AWS_REGION",
 )
+COPIED_AT_ONCE = 2**30
+"""Bytes of one request to copy."""
 MISSING = {"404", "NoSuchKey", "NotFound"}
 LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
@@ -182,12 +184,11 @@ class S3Storage:
 
     def take(self, key: str, tag: str, to: str) -> bool:
         """Copy the version with this tag, then delete it: both on the condition that it is still there."""
-        source = {"Bucket": self.bucket, "Key": self._key(key)}
         try:
-            with self._explained(key):
-                self._client.copy_object(
-                    Bucket=self.bucket, Key=self._key(to), CopySource=source, CopySourceIfMatch=tag
-                )
+            found = self.find(key)
+            if found is None:
+                return self.find(to) is not None
+            self._copy(key, tag, to, found.size)
         except _Missing:
             return self.find(to) is not None
         except SwapLost:
@@ -198,6 +199,28 @@ class S3Storage:
         ):  # a newer version came after the copy: it stays
             self._client.delete_object(Bucket=self.bucket, Key=self._key(key), IfMatch=tag)
         return True
+
+    def _copy(self, key: str, tag: str, to: str, size: int) -> None:
+        """Copy one version. S3 copies up to 5 GB in one request, larger objects in parts."""
+        version = {"CopySource": {"Bucket": self.bucket, "Key": self._key(key)}, "CopySourceIfMatch": tag}
+        target = {"Bucket": self.bucket, "Key": self._key(to)}
+        with self._explained(key):
+            if size <= COPIED_AT_ONCE:
+                self._client.copy_object(**target, **version)
+                return
+            target["UploadId"] = self._client.create_multipart_upload(**target)["UploadId"]
+            try:
+                parts = [
+                    self._client.upload_part_copy(
+                        **target, **version, PartNumber=number, CopySourceRange=f"bytes={start}-{end}"
+                    )["CopyPartResult"]
+                    for number, (start, end) in enumerate(_ranges(size, COPIED_AT_ONCE), 1)
+                ]
+                tags = [{"PartNumber": number, "ETag": part["ETag"]} for number, part in enumerate(parts, 1)]
+                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": tags})
+            except BaseException:
+                self._client.abort_multipart_upload(**target)
+                raise
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""
@@ -223,6 +246,12 @@ class S3Storage:
             return SwapLost(f"{key} in {self.url} was changed by somebody else")
         kind = _Missing if code in MISSING else StorageError
         return kind(f"{key} in {self.url}: {error}", remedy="check the bucket's name and the credentials")
+
+
+def _ranges(size: int, most: int) -> Iterator[tuple[int, int]]:
+    """First and last byte of each part."""
+    for start in range(0, size, most):
+        yield start, min(size, start + most) - 1
 
 
 def _attempts() -> int:

@@ -207,6 +207,37 @@ def test_a_value_that_a_dictionary_repeats_never_fills_memory(apart, column):
     assert int(peak[1]) < 250_000
 
 
+def test_a_file_more_than_twice_as_large_as_memory_is_read(apart):
+    n_rows, text = 45_000, "".join(f"{n:x} " for n in range(2_000))
+    sink = io.BytesIO()
+    with pq.ParquetWriter(
+        sink, pa.schema([("item_id", pa.string()), ("description", pa.string())])
+    ) as writer:
+        for start in range(0, n_rows, 1_000):
+            ids = [str(start + n) for n in range(1_000)]
+            writer.write_table(pa.table({"item_id": ids, "description": [f"{n} {text}" for n in ids]}))
+    assert n_rows * len(text) > 2 * 160 * 2**20
+    before = pa.total_allocated_bytes()
+    with apart.reader(reader_memory_mb=160) as reader:
+        batch = reader.read_batch(apart.file(sink.getvalue(), ".parquet"), CATALOGUE, NOW)
+    assert batch.rows.num_rows == n_rows
+    assert batch.rows.table(["item_id"])["item_id"].to_pylist() == [str(n) for n in range(n_rows)]
+    assert pa.total_allocated_bytes() - before < 20 * 2**20
+
+
+def test_a_value_larger_than_memory_is_refused_with_its_row_group(apart):
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, pa.schema([("item_id", pa.string()), ("title", pa.string())])) as writer:
+        writer.write_table(pa.table({"item_id": ["a", "b"], "title": ["one", "two"]}))
+        writer.write_table(pa.table({"item_id": ["c"], "title": ["x y" * (100 * 2**20 // 3)]}))
+    words = (
+        r"batch\.parquet: reading row group 2 of 2 \(100 MB in 1 rows\), after row 2 takes more than 128 MB"
+        r"[\s\S]*shorten the value"
+    )
+    with apart.reader(reader_memory_mb=128) as reader, pytest.raises(UnreadableFile, match=words):
+        reader.read_batch(apart.file(sink.getvalue(), ".parquet"), CATALOGUE, NOW)
+
+
 def test_an_intake_without_files_starts_no_process(apart):
     with apart.reader(reader_memory_mb=77) as reader:
         assert reader._child is None

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.catalogue.parts import (
@@ -97,6 +98,20 @@ def test_sequences_run_over_both_kinds(tmp_path):
     put(tmp_path, arrival(7), "Alien")
     assert next_sequence(tmp_path / "data") == 8
     assert list_parts(tmp_path / "data", INTERACTIONS) == ()
+
+
+def test_long_texts_make_smaller_row_groups_however_the_rows_are_cut(tmp_path):
+    rows = catalogue_rows("000001-0123456789", *(f"{n} " + "x" * 19_000 for n in range(8_000)))
+    record = arrival(1, "0123456789" * 6 + "0123")
+    whole = write_part(tmp_path / "var", tmp_path / "data", record, rows)
+    cut = write_part(tmp_path / "var", tmp_path / "other", record, iter(rows.to_batches(max_chunksize=1_024)))
+    assert whole.arrival.rows_sha256 == cut.arrival.rows_sha256
+    metadata = pq.read_metadata(whole.rows_path)
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    assert len(groups) == 2 and max(group.total_byte_size for group in groups) < 96 * 2**20
+    assert [row for batch in cut.batches(["title"]) for row in batch["title"].to_pylist()] == rows[
+        "title"
+    ].to_pylist()
 
 
 def test_rows_of_another_schema_are_refused(tmp_path):

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from recsys.errors import StorageError, SwapLost
+from recsys.storage import s3
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
@@ -302,6 +303,23 @@ def test_taking_moves_the_version_that_was_read_and_twice_is_harmless(storage: S
     assert storage.read("out/1/a") == b"one"
     assert storage.survey("in/") == ((), ())
     assert not storage.take("never", found.tag, "out/2/a")
+
+
+@pytest.mark.servers
+def test_an_object_too_large_for_one_copy_is_taken_in_parts(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "COPIED_AT_ONCE", 5 * 2**20)  # S3's smallest part
+    storage, content = open_storage(f"s3://{bucket}/large"), os.urandom(12 * 2**20)
+    storage.write("in/a", content)
+    (found,), _ = storage.survey("in/")
+    storage.write("in/a", content[:-1] + b"x")
+    assert not storage.take("in/a", found.tag, "out/1/a")
+    assert storage.find("out/1/a") is None
+    (newer,), _ = storage.survey("in/")
+    assert storage.take("in/a", newer.tag, "out/1/a")
+    assert storage.read("out/1/a") == content[:-1] + b"x"
+    assert storage.find("in/a") is None
 
 
 def test_a_newer_version_is_not_taken(storage: Storage) -> None:

@@ -11,7 +11,7 @@ from recsys.catalogue.fields import BadRow
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.readers.arrow_values import plain_values
-from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, RawRow, Reading
+from recsys.catalogue.readers.rows import INDEX_COLUMN, LandedFile, OutOfMemory, RawRow, Reading
 
 PARQUET = b"PAR1"
 """The first bytes of a parquet file."""
@@ -35,13 +35,15 @@ def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
     Raises:
         BatchRefused: too many columns, or more decoded bytes than may be.
         UnreadableFile: the file is cut off or damaged.
+        OutOfMemory: a page of a row group is larger than the memory of this process.
     """
     try:
         with _opened(file) as source:
             names, needed = _names(file, source.schema_arrow.names, reading), _needed(file.key)
             names = _readable(source, names, needed, reading)
             line, decoded = 0, 0
-            for batch in _batches(source, names):
+            batches = _batches(source, names)
+            while (batch := _next_batch(source, batches, line)) is not None:
                 decoded += sum(_decoded_bytes(column) for column in batch.columns)
                 file.check_decoded(decoded + (line + batch.num_rows) * _ROW_BYTES)
                 columns = [_values(name, batch.column(name), needed, reading) for name in names]
@@ -108,6 +110,24 @@ def _readable(
 
 def _batches(source: pq.ParquetFile, names: list[str]) -> Iterator[pa.RecordBatch]:
     yield from source.iter_batches(_batch_rows(source), columns=names, use_threads=False)
+
+
+def _next_batch(
+    source: pq.ParquetFile, batches: Iterator[pa.RecordBatch], line: int
+) -> pa.RecordBatch | None:
+    """The rows after a line, None at the end; OutOfMemory names the row group whose pages are too large."""
+    try:
+        return next(batches, None)
+    except MemoryError as error:
+        metadata, end = source.metadata, 0
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            end += group.num_rows
+            if line < end:
+                break
+        size = f"{group.total_byte_size / 2**20:,.0f} MB in {group.num_rows:,} rows"
+        where = f"row group {number + 1} of {metadata.num_row_groups} ({size}), after row {line:,}"
+        raise OutOfMemory(where) from error
 
 
 def _batch_rows(source: pq.ParquetFile) -> int:

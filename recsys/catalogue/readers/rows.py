@@ -20,6 +20,10 @@ INDEX_COLUMN = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 """What pandas calls the index of a table when it is written as a column."""
 
 
+class OutOfMemory(MemoryError):  # noqa: N818  as Python names it
+    """What could not be read in the memory of this process, for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawRow:
     """One row as it was landed."""
