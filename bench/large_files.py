@@ -30,6 +30,7 @@ from bench.arrivals import Catalogue
 from bench.figures import ROOT, write_figures
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.refusals import standing
 from recsys.planning.probing import measured_command
 
 CHARS, REPEATED_CHARS = 7_500, 125
@@ -150,7 +151,10 @@ TEXT_WRITERS: Mapping[str, Callable[[Path, Iterator[tuple[list[str], ...]]], Non
 
 def _compare(at: Artifacts, n_rows: int, n_random: int) -> None:
     """AssertionError where the part holds other rows than landed."""
-    (part,) = list_parts(at.data, CATALOGUE)
+    parts = list_parts(at.data, CATALOGUE)
+    if not parts:
+        raise AssertionError(str([refusal.problems for refusal in standing(at.refused)]))
+    (part,) = parts
     stored = (
         row
         for batch in part.batches(COLUMNS)

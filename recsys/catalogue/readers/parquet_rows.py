@@ -42,8 +42,7 @@ def parquet_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
             names, needed = _names(file, source.schema_arrow.names, reading), _needed(file.key)
             names = _readable(source, names, needed, reading)
             line, decoded = 0, 0
-            batches = _batches(source, names)
-            while (batch := _next_batch(source, batches, line)) is not None:
+            for batch in _batches(source, names):
                 decoded += sum(_decoded_bytes(column) for column in batch.columns)
                 file.check_decoded(decoded + (line + batch.num_rows) * _ROW_BYTES)
                 columns = [_values(name, batch.column(name), needed, reading) for name in names]
@@ -109,25 +108,15 @@ def _readable(
 
 
 def _batches(source: pq.ParquetFile, names: list[str]) -> Iterator[pa.RecordBatch]:
-    yield from source.iter_batches(_batch_rows(source), columns=names, use_threads=False)
-
-
-def _next_batch(
-    source: pq.ParquetFile, batches: Iterator[pa.RecordBatch], line: int
-) -> pa.RecordBatch | None:
-    """The rows after a line, None at the end; OutOfMemory names the row group whose pages are too large."""
-    try:
-        return next(batches, None)
-    except MemoryError as error:
-        metadata, end = source.metadata, 0
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            end += group.num_rows
-            if line < end:
-                break
-        size = f"{group.total_byte_size / 2**20:,.0f} MB in {group.num_rows:,} rows"
-        where = f"row group {number + 1} of {metadata.num_row_groups} ({size}), after row {line:,}"
-        raise OutOfMemory(where) from error
+    """The rows, one row group after the other: read together, each would keep a buffer for each column to the end."""
+    n_rows = _batch_rows(source)
+    for number in range(source.num_row_groups):
+        try:
+            yield from source.iter_batches(n_rows, row_groups=[number], columns=names, use_threads=False)
+        except MemoryError as error:
+            group = source.metadata.row_group(number)
+            size = f"{group.total_byte_size / 2**20:,.0f} MB in {group.num_rows:,} rows"
+            raise OutOfMemory(f"row group {number + 1} of {source.num_row_groups} ({size})") from error
 
 
 def _batch_rows(source: pq.ParquetFile) -> int:
