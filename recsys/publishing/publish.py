@@ -204,7 +204,7 @@ def _checked(
     """The manifest with its place, and the users' recall, which is not in it; the search width that reached it is."""
     manifest, profiles = draft.manifest, Profiles(draft.manifest, files)
     minimum, by_user = publisher.params.min_index_recall, HistoriesByUser(at.histories_by_user)
-    recall = users_recall(profiles, publisher.index, minimum, at.users_recall, by_user)
+    recall = users_recall(profiles, publisher.index, minimum, at.users_recall, by_user, head)
     by_user.keep_only(
         one for history in manifest.histories for one in (history.file.name, history.file.sha256)
     )

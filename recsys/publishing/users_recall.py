@@ -8,7 +8,9 @@ other. Where it is, a search that keeps more rows in view finds more: at first l
 
 An arrival must not cost what the catalogue has grown to. So the sample of users hardly changes from one release to the
 next, the rows of large segments that are truly the best for them are kept (`recsys/retrieval/best_rows.py`), and so is
-what was found in segments that have not changed (`recsys/retrieval/segment_scores.py`).
+what was found in segments that have not changed (`recsys/retrieval/segment_scores.py`). Each interaction moves what all
+users share, and so each user's query a little. Where indexes are those of the newest release, a few users are asked
+with its rows in view; all of them, with every width, only if these find too little.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +23,7 @@ from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.ridge import Ridge
 from recsys.publishing.ranked import published_ranker
-from recsys.publishing.release import ReleasedSegment
+from recsys.publishing.release import Manifest, ReleasedSegment
 from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known
@@ -33,8 +35,11 @@ from recsys.retrieval.segment_scores import SegmentScores, best_scores
 WIDENINGS = (2, 4, 8)
 """Factors on `index.search_width` that are tried, one after the other. One more than where an index is made, which may
 have used these up for its items."""
+FEW = 4
+"""One user of so many is asked where indexes stay."""
 SAMPLE, BEST_ROWS, SCORES = "sample.state", "best-rows.state", "scores.state"
-"""Files that are kept."""
+"""Files that are kept; those of a few users in a folder OF_FEW."""
+OF_FEW = "few"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ def users_recall(
     minimum: float = 0.0,
     kept: Path | None = None,
     by_user: HistoriesByUser = IN_MEMORY,
+    head: Manifest | None = None,
 ) -> UsersRecall | None:
     """Recall@10 of the indexes against exact search, for a sample of users.
 
@@ -68,10 +74,11 @@ def users_recall(
             files say what items need.
         kept: folder for what the next release's measurement needs not find again; None: nothing is kept.
         by_user: reads the histories of single users.
+        head: the newest release. Where it has the same indexes, its rows in view stay as long as they reach both.
 
     Returns:
-        With the fewest rows in view that reach both, else with the most; None where all search is exact, or
-        where no user likes a live item.
+        With the fewest rows in view that reach both, or with those of the newest release, else with the most; None
+        where all search is exact, or where no user likes a live item.
     """
     kinds = {segment.index.kind for segment in profiles.manifest.segments}
     if kinds <= {"exact"}:
@@ -80,9 +87,13 @@ def users_recall(
     likes = _rows_of(profiles, sampled_likes(profiles, params.recall_queries, params.seed, by_user, sample))
     if not likes:
         return None
-    measure, of_files = _measured(profiles, likes, kept), profiles.searcher.widest
     enough = max(minimum, params.least_recall)
     widths = [min(factor * params.search_width, WIDEST_SEARCH) for factor in (1, *WIDENINGS)]
+    if head and head.search_width in (None, *widths) and _indexes(head) == _indexes(profiles.manifest):
+        few = _measured(profiles, likes[::FEW], kept, OF_FEW)(head.search_width or 0)
+        if few >= enough:
+            return UsersRecall(few, head.search_width)
+    measure, of_files = _measured(profiles, likes, kept), profiles.searcher.widest
     for width in (one for one in widths if one < of_files):
         if (recall := measure(width)) >= enough:
             return UsersRecall(recall, width)
@@ -94,17 +105,28 @@ def users_recall(
     return found
 
 
-def _measured(profiles: Profiles, likes: list[list[int]], kept: Path | None) -> Callable[[int], float]:
-    """Recall for users with these likes, by rows in view (0: as files say); exact search runs once."""
+def _indexes(manifest: Manifest) -> set[str]:
+    """The contents of large segments."""
+    return {_content_of(segment) for segment in manifest.segments if segment.index.file}
+
+
+def _measured(
+    profiles: Profiles, likes: list[list[int]], kept: Path | None, folder: str = ""
+) -> Callable[[int], float]:
+    """Recall for users with these likes, by rows in view (0: as files say); exact search runs once.
+
+    What is kept lies in a folder of its own; where that is empty, what is known of all users is read.
+    """
     searcher, k = profiles.searcher, min(RECALL_AT, len(profiles.latest.item_ids))
     sums_QD = np.stack([searcher.vectors_of(np.array(rows)).sum(axis=0, dtype=np.float64) for rows in likes])
     queries_QD = _ridge(profiles).weights(sums_QD)
     # The scale does not change lists, and NOISE is for unit vectors.
     queries_QD /= np.linalg.norm(queries_QD, axis=1, keepdims=True)
+    whole, kept = kept, kept / folder if kept else None
     code, file = profiles.manifest.code_commit, kept / SCORES if kept else None
     asked = SegmentScores(queries_QD, k, [np.array(rows, np.int64) for rows in likes], file, code)
     segments = profiles.manifest.segments
-    known = load_known(kept / BEST_ROWS) if kept else {}
+    known = (load_known(kept / BEST_ROWS) or load_known(whole / BEST_ROWS)) if kept and whole else {}
     truth_QK, known = exact_scores(searcher, [released.name for released in segments], asked, known)
     if kept:
         save_known(known, kept / BEST_ROWS)

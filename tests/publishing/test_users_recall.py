@@ -1,6 +1,7 @@
 """An index is judged by users' queries as well as by items', on what is about to be published."""
 
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from recsys import Release
 from recsys.errors import ReleaseError
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.items import list_segments
+from recsys.publishing import users_recall as recall_of_users
 from recsys.publishing.sampled_users import sampled_likes
-from recsys.publishing.users_recall import UsersRecall, users_recall
+from recsys.publishing.users_recall import FEW, UsersRecall, users_recall
 from recsys.retrieval import best_rows
 from recsys.retrieval.index_file import load_faiss, set_search_width
 from recsys.retrieval.measuring import index_recall
@@ -156,6 +158,34 @@ def test_a_graph_that_finds_too_few_for_users_is_searched_with_more_rows_in_view
     release = Release.open(other.url, cache=cache)
     assert counted_by_hand(release) == pytest.approx(done.users_recall, abs=0.01)
     assert films.publish(other, **lenient(films, minimum)).release == done.release
+
+
+def test_where_indexes_stay_a_few_users_say_whether_the_rows_in_view_still_suffice(
+    make_workspace: Callable[[str], FilmWorkspace],
+    folder: FolderStorage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    films, asked = graph_workspace(make_workspace), []
+    measured = recall_of_users._measured
+    monkeypatch.setattr(
+        recall_of_users, "_measured", lambda *some: asked.append(len(some[1])) or measured(*some)
+    )
+    minimum = 0.5
+    first = films.publish(folder, **lenient(films, minimum))
+    assert asked == [N_USERS]
+    films.ratings([("u0", "i1"), ("newcomer", "i2")])
+    films.build()
+    second = films.publish(folder, **lenient(films, minimum))
+    assert second.release != first.release
+    assert second.manifest.search_width == first.manifest.search_width
+    assert asked[1:] == [math.ceil(N_USERS / FEW)]
+    assert second.users_recall == pytest.approx(first.users_recall, abs=0.2)
+    index = films.settings.index.model_copy(update={"least_recall": 1.0})
+    films.ratings([("u1", "i1")])
+    films.build()
+    third = films.publish(folder, **lenient(films, minimum), index=index)
+    assert asked[2:] == [math.ceil(N_USERS / FEW), N_USERS]
+    assert third.manifest.search_width == 8 * index.search_width
 
 
 def test_users_for_whom_fewer_rows_do_are_searched_for_with_fewer_than_items(
