@@ -22,7 +22,7 @@ _AS_1252 = "".join(bytes([n]).decode("cp1252", "ignore") for n in range(0x80, 0x
 GARBLED = f"\u00c3[\u0080-\u00bf{_AS_1252}]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u00a0-\u00bf{_AS_1252}]"
 """Ã, Â or â€, the first bytes of a letter or of punctuation in UTF-8, and a further byte of it, as Windows-1252 shows
 them."""
-_NO_IDS, _NO_ROWS = pa.array([], pa.string()), np.empty(0, np.bool_)
+_NO_ROWS = np.empty(0, np.bool_)
 _OURS = {*KINDS[CATALOGUE].columns, RETRY_OF}
 
 
@@ -94,17 +94,17 @@ def without_variants(rows: LandedRows) -> tuple[LandedRows, int]:
     Returns:
         The other rows, and how many were left out.
     """
-    ids, has_text, is_bare = [_NO_IDS], [_NO_ROWS], [_NO_ROWS]
+    has_text, is_bare = [_NO_ROWS], [_NO_ROWS]
     for batch in rows.batches(["item_id", *TEXT_FIELDS, "deleted"]):
         named = pc.not_equal(batch["item_id"], "")
         with_text = pc.or_(
             pc.or_(pc.not_equal(batch["title"], ""), pc.not_equal(batch["description"], "")),
             pc.greater(pc.list_value_length(batch["tags"]), 0),
         )
-        ids.append(batch["item_id"])
         has_text.append(np.asarray(with_text))
         is_bare.append(np.asarray(pc.and_not(pc.and_not(named, batch["deleted"]), with_text)))
-    item_ids, has_text_R = pa.chunked_array(ids), np.concatenate(has_text)
+    item_ids = rows.table(["item_id"])["item_id"]  # read alone: an array of a batch keeps all of the batch
+    has_text_R = np.concatenate(has_text)
     known = pc.unique(item_ids.filter(pa.array(has_text_R)))
     is_variant_R = np.concatenate(is_bare) & np.asarray(pc.is_in(item_ids, value_set=known))
     return rows.where(~is_variant_R), int(np.count_nonzero(is_variant_R))

@@ -193,8 +193,7 @@ def narrow(rows: LandedRows, kind: str) -> pa.Table:
     table = rows.table([name for name in rows.schema.names if name not in WIDE])
     if kind != VECTORS:
         return table
-    width = with_widths(rows.batches(["view", "source", "deleted", "vector"]))["width"]
-    return table.append_column("width", width)
+    return table.append_column("width", with_widths(rows)["width"])
 
 
 def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[Arrival, ...]:

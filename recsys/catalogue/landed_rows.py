@@ -59,7 +59,8 @@ class LandedRows:
             columns: only these, in this order; None: all.
 
         Yields:
-            Batches, none of them empty.
+            Batches, none of them empty. An array of one may keep the memory of all its columns: who needs some columns
+            of every row asks `table` for them alone.
 
         Raises:
             ArrowException: the file is damaged.

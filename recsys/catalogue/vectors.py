@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,6 @@ from recsys.catalogue.row_reader import OneFile, readable, unknown_columns
 RESERVED_VIEWS = frozenset({"text", "words", "relations", "image"})
 """Views that Firstlight makes itself; a landed vector needs another name."""
 
-_WIDTHS = pa.schema(
-    [("view", pa.string()), ("source", pa.string()), ("deleted", pa.bool_()), ("width", pa.int32())]
-)
 _SEPARATOR = re.compile(r"[,;|]")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 
@@ -130,20 +127,18 @@ def _listed(text: str) -> object:
         return text
 
 
-def with_widths(rows: Iterable[pa.RecordBatch]) -> pa.Table:
+def with_widths(rows: LandedRows) -> pa.Table:
     """Whose vectors are how wide.
 
     Args:
-        rows: in the vectors' schema; a batch at a time is in memory.
+        rows: in the vectors' schema; of the vectors a batch at a time is in memory.
 
     Returns:
         View, source, deleted and width (numbers of the vector), a row each.
     """
-    found = [_WIDTHS.empty_table()]
-    for batch in rows:
-        columns = {name: batch[name] for name in ("view", "source", "deleted")}
-        found.append(pa.table({**columns, "width": pc.list_value_length(batch["vector"])}, _WIDTHS))
-    return pa.concat_tables(found)
+    widths = [np.asarray(pc.list_value_length(batch["vector"])) for batch in rows.batches(["vector"])]
+    width_R = np.concatenate([np.empty(0, np.int32), *widths])
+    return rows.table(["view", "source", "deleted"]).append_column("width", pa.array(width_R))
 
 
 def widths_of(table: pa.Table) -> dict[str, dict[str, int]]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.kinds import RELATIONS, VECTORS
+from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.vectors import has_width, widths_of, with_widths
 from recsys.errors import UnreadableFile
@@ -85,7 +86,7 @@ def read_views(
 
 def _refuse_widths(path: Path, table: pa.Table) -> None:
     """UnreadableFile where a vector is not as wide as the others of its view and source."""
-    widths = with_widths(table.to_batches())
+    widths = with_widths(LandedRows(table))
     fits = has_width(widths, widths_of(widths))
     if not fits.all():
         row = table.slice(int(np.argmin(fits)), 1).to_pylist()[0]
