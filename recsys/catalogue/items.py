@@ -103,7 +103,7 @@ def without_variants(rows: LandedRows) -> tuple[LandedRows, int]:
         )
         has_text.append(np.asarray(with_text))
         is_bare.append(np.asarray(pc.and_not(pc.and_not(named, batch["deleted"]), with_text)))
-    item_ids = rows.table(["item_id"])["item_id"]  # read alone: an array of a batch keeps all of the batch
+    item_ids = rows.table(["item_id"])["item_id"]
     has_text_R = np.concatenate(has_text)
     known = pc.unique(item_ids.filter(pa.array(has_text_R)))
     is_variant_R = np.concatenate(is_bare) & np.asarray(pc.is_in(item_ids, value_set=known))

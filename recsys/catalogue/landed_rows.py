@@ -26,7 +26,7 @@ class _ArrowFile:
     num_rows: int
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Batches as they were written; of other columns nothing is read."""
+        """Batches as they were written; other columns are not decompressed."""
         places = [self.schema.get_field_index(name) for name in columns]
         options = pa.ipc.IpcReadOptions(included_fields=places, use_threads=False)
         reader = pa.ipc.open_file(self.source, options=options)

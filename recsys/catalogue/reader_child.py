@@ -26,6 +26,7 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "LD_L
 _FRUGAL = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others reserve far more address space than they use
     "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",  # larger blocks are given back; in the heap small ones would keep them apart
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONFAULTHANDLER": "1",
