@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.heads.byte_matrix import MOST_COLUMNS, ByteMatrix
+from recsys.storage.arrays import let_go
 
 # Shape suffixes: N texts, L width of the base encoder, M landmarks, V terms, D directions, B some of the texts.
 ROUNDED_FROM = 1 << 20
@@ -150,4 +151,7 @@ class QueryKernel:
         """None where the head is small, or has too many landmarks for bytes."""
         if self.projection_MD.size < ROUNDED_FROM or len(self.projection_MD) > MOST_COLUMNS:
             return None
-        return _Rounded.of(self.vectors_ML, self.projection_MD)
+        rounded = _Rounded.of(self.vectors_ML, self.projection_MD)
+        for mapped in (self.vectors_ML, self.projection_MD):  # queries read them no more
+            let_go(mapped)
+        return rounded
