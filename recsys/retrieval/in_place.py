@@ -7,6 +7,8 @@ from recsys.storage.arrays import let_go
 
 # Shape suffixes: Q queries, N vectors, D dimension, B rows of a block.
 BLOCK_ROWS = 32768
+SUMMED_ROWS = 1024
+"""Rows that are multiplied in float64 at once; bounds memory where a query is as near to thousands of items."""
 # Scores closer than this may swap between float32 sums of different order, so they are compared again in float64.
 NOISE = np.float32(1e-5)
 
@@ -39,7 +41,10 @@ def best_places(
 
 def row_by_row(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) -> NDArray[np.float64]:
     """Inner products in float64, [N]; row by row, so that equal vectors get equal scores at any place."""
-    summed_N: NDArray[np.float64] = (vectors_ND.astype(np.float64) * query_D.astype(np.float64)).sum(axis=1)
+    summed_N, wide_D = np.empty(len(vectors_ND)), query_D.astype(np.float64)
+    for start in range(0, len(vectors_ND), SUMMED_ROWS):
+        block = slice(start, start + SUMMED_ROWS)
+        summed_N[block] = (vectors_ND[block].astype(np.float64) * wide_D).sum(axis=1)
     return summed_N
 
 
