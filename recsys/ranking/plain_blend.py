@@ -35,11 +35,19 @@ class PlainBlend:
         return words_UC + meaning_UC
 
 
-def plain_blend(known: Dataset) -> PlainBlend | RidgeUsers:
-    """Learn both from warm items, users without a prior. Where no warm item has a word, only they are returned."""
+def plain_blend(known: Dataset, words: Scorer | None = None) -> PlainBlend | RidgeUsers:
+    """Learn both from warm items, users without a prior. Where no warm item has a word, only they are returned.
+
+    Args:
+        known: texts, vectors and histories.
+        words: the TF-IDF centroid of the same dataset; None: it is learned.
+
+    Returns:
+        The blend.
+    """
     meaning = ridge_users(replace(known, prior_weight=0.0))
     try:
-        words = tfidf_centroid(known)
+        words = words or tfidf_centroid(known)
     except EncoderError:
         return meaning
     return PlainBlend((words, meaning), warm_sample(known), known.warm)
