@@ -48,9 +48,10 @@ def text_measures(rows: LandedRows) -> TextMeasures:
     Returns:
         One entry per row.
     """
+    schema = pa.schema([rows.schema.field(name) for name in _MEASURED])
     measured = [_measured(batch) for batch in rows.batches(_MEASURED)]
-    columns = zip(*measured, strict=True) if measured else ([empty] for empty in _nothing())
-    return TextMeasures(*(np.concatenate(list(column)) for column in columns))
+    measured = measured or [_measured(pa.RecordBatch.from_pylist([], schema))]
+    return TextMeasures(*(np.concatenate(column) for column in zip(*measured, strict=True)))
 
 
 def plain_texts(rows: LandedRows, places_P: NDArray[np.int64]) -> list[str]:
@@ -68,13 +69,6 @@ def plain_texts(rows: LandedRows, places_P: NDArray[np.int64]) -> list[str]:
     return [
         plain_text(text) for batch in rows.where(is_wanted_R).batches(TEXT_COLUMNS) for text in _texts(batch)
     ]
-
-
-def _nothing() -> tuple[NDArray[np.generic], ...]:
-    return _measured(pa.RecordBatch.from_pydict({name: pa.array([], kind) for name, kind in _TYPES.items()}))
-
-
-_TYPES = {name: pa.list_(pa.string()) if name == "tags" else pa.string() for name in _MEASURED}
 
 
 def _measured(batch: pa.RecordBatch) -> tuple[NDArray[np.generic], ...]:

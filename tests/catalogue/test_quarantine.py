@@ -3,6 +3,9 @@ import os
 
 import pytest
 
+from recsys.catalogue import batch
+from recsys.catalogue.batch import BadRows
+from recsys.catalogue.fields import BadRow
 from recsys.catalogue.parts import INTERACTIONS, list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.quarantine import land_again, quarantined_counts, quarantined_rows
@@ -135,3 +138,12 @@ def test_what_cannot_be_landed_again_is_reported(quarantine):
         again(house, part, "not_json")
     with pytest.raises(RecsysError, match="no part '000009-beef' has been accepted"):
         again(house, "000009-beef")
+
+
+def test_of_very_many_bad_characters_only_the_reasons_are_kept(monkeypatch):
+    monkeypatch.setattr(batch, "MAX_KEPT_CHARS_OF_ALL", 40)
+    bad = BadRows()
+    for line in (1, 2, 3):
+        bad.add(line, BadRow("no_text", "nothing"), {"item_id": "a", "image": "x"})
+    assert bad.rows == ['{"image": "x", "item_id": "a"}', "{}", "{}"]
+    assert (bad.lines, bad.reasons) == ([1, 2, 3], ["no_text"] * 3)
