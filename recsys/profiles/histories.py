@@ -70,12 +70,12 @@ class Histories:
     @property
     def _liked(self) -> pa.DictionaryArray:
         """The item of each of `pairs`."""
-        return self._opinions["item_id"].combine_chunks().filter(self._is_like.combine_chunks())
+        return _only_chunk(self._opinions["item_id"]).filter(self._is_like.combine_chunks())
 
     @cached_property
     def items(self) -> pa.Array:
         """Ids of all items that somebody likes, dislikes, or has withdrawn an opinion of."""
-        return _ids_of(self._opinions["item_id"].combine_chunks().unique())
+        return _ids_of(_only_chunk(self._opinions["item_id"]).unique())
 
     @cached_property
     def users(self) -> list[str]:
@@ -113,18 +113,19 @@ class Histories:
         place_O, weight_O = self._place_O[start:end], self._weight_O[start:end]
         return place_O[weight_O > WITHDRAWAL], place_O[weight_O < WITHDRAWAL]
 
-    @cached_property
+    @property
     def names(self) -> pa.Array:
         """Ids of the distinct items that somebody has an opinion of, in no order."""
-        return self._opinions["item_id"].combine_chunks().dictionary
+        return _only_chunk(self._opinions["item_id"]).dictionary
 
     @cached_property
     def _place_O(self) -> NDArray[np.int32]:
-        return np.asarray(self._opinions["item_id"].combine_chunks().indices).astype(np.int32, copy=False)
+        places = _only_chunk(self._opinions["item_id"]).indices
+        return np.asarray(places).astype(np.int32, copy=False)
 
     @cached_property
     def _weight_O(self) -> NDArray[np.float32]:
-        return np.asarray(self._opinions["weight"].combine_chunks())
+        return np.asarray(_only_chunk(self._opinions["weight"]))
 
     def items_of(self, user: str) -> tuple[str, ...]:
         """The distinct items that the user likes, oldest first; () for an unknown user."""
@@ -151,6 +152,11 @@ def _with_names(found: pa.Table) -> pa.Table:
     # A cast would read the whole dictionary for the few rows of one user.
     names = pa.chunked_array([_ids_of(chunk) for chunk in found["item_id"].chunks], pa.string())
     return found.set_column(place, "item_id", names)
+
+
+def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """A column of a table whose chunks were combined. `combine_chunks` would copy it once more."""
+    return column.chunk(0) if column.num_chunks else column.combine_chunks()
 
 
 def _ids_of(items: pa.DictionaryArray) -> pa.Array:

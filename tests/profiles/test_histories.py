@@ -70,6 +70,16 @@ def test_places_of_names_are_what_a_user_likes_and_dislikes(tmp_path):
     assert [len(one) for one in load_histories([]).places_of("u")] == [0, 0]
 
 
+def test_what_is_read_for_each_list_is_no_copy_of_the_opinions(tmp_path):
+    write([("u", "a", 3), ("u", "b", 9), ("v", "a", 4)], tmp_path / "1")
+    histories = load_histories([tmp_path / "1"])
+    histories.places_of("u")
+    table = vars(histories)["_opinions"]
+    items, weights = table["item_id"].chunk(0).indices, table["weight"].chunk(0)
+    for array, column in ((vars(histories)["_place_O"], items), (vars(histories)["_weight_O"], weights)):
+        assert array.ctypes.data == column.buffers()[1].address + column.offset * array.itemsize
+
+
 def test_unknown_times_come_last_in_order_of_arrival(tmp_path):
     write([("u", "x", None), ("u", "y", 8)], tmp_path / "1")
     write([("u", "z", None)], tmp_path / "2")
