@@ -1,8 +1,8 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 9 has centred views, 8 says
-how many terms fields usually have, 7 tells fields apart, 6 has stop words other than the English ones or cuts runs of
-characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
+A head is written in the oldest version that can express it: version 9 has centred views, 8 says how many terms fields
+usually have, 7 tells fields apart, 6 has stop words other than the English ones or cuts runs of characters, 5 has
+views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
 """
 
 import json

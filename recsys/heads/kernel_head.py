@@ -6,8 +6,8 @@ add to k, see `view_kernels.py`. A head may also keep separate dimensions for wo
 one dimension that brings the whole to unit length. Words and meaning thus share one space, and one inner product serves
 recommendation, similar items and search.
 
-Paper: Williams & Seeger 2000 (Nyström landmarks). `learning.py` learns the matrix from interactions, `first_light.py`
-from texts alone.
+Paper: Williams & Seeger 2000 (Nyström landmarks). `learning.py` learns the matrix from interactions, `from_texts.py`
+without them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,10 +118,9 @@ class KernelHead:
     """A last coordinate, the same for every text, added before scaling to unit length; 0: none. Without it a text that
     resembles few landmarks would be stretched until it looks as similar to them as other texts do."""
     mean_D: NDArray[np.float32] | None = None
-    """Mean of the landmarks' coordinates by their texts, subtracted from those of every text (views have means of their
-    own). The constant then comes first, in a
-    dimension where users are 0, so nothing is learned from what all items share. None: nothing is subtracted, and the
-    constant comes last. Never together with `words`."""
+    """Mean of the landmarks' coordinates by their texts, subtracted from those of every text; views have means of their
+    own. The constant then comes first, in a dimension where users are 0, so nothing is learned from what all items
+    share. None: nothing is subtracted, and the constant comes last. Never together with `words`."""
     views: Mapping[str, ViewKernel] = field(default_factory=dict)
     """Kernels of views, by name, each with a weight above 0; they are added to that of the text."""
     folder: Path | None = None

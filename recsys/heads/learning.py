@@ -60,7 +60,7 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
 
     Args:
         dataset: what may be learned from.
-        recipe: lexical share and metric power, or first light, which learns from the texts of warm items alone.
+        recipe: lexical share and metric power, or first light, which learns from texts and views of warm items alone.
         params: section `fusion`.
 
     Returns:

@@ -94,6 +94,7 @@ class TextSearch:
     def _with_probabilities(
         self, chosen: tuple[Scored, ...], rows_C: NDArray[np.int64], scores_C: NDArray[np.float64]
     ) -> tuple[Scored, ...]:
+        """Probabilities over all candidates; scores of those that cannot be in the list may be estimates."""
         temperature = self._weights.get("temperature")
         if temperature is None:
             return chosen

@@ -12,7 +12,7 @@ Trial = Callable[[Sequence[Weights]], Mapping[Choice, Figures]]
 def choose_views(
     names: Sequence[str], weights: Sequence[float], start: Figures, trial: Trial, n_errors: float
 ) -> Weights:
-    """Add one view after the other to the best trained head, as long as it surely helps.
+    """Add one view after the other to a head, as long as it surely helps.
 
     First each view is tried alone, with every weight. Those that surely help are added in the order of their gain: the
     first as it is; each other is tried with every weight beside those before it, and added if it surely helps once
@@ -24,7 +24,7 @@ def choose_views(
     Args:
         names: of the views.
         weights: to try, above 0.
-        start: figures of the best trained head without views.
+        start: figures of the head without views: the best trained one, or first light.
         trial: tries heads.
         n_errors: standard errors to subtract.
 

@@ -1,4 +1,4 @@
-"""Lists as JSON. What it shows of an item is made once, and kept as long as the item is in lists.
+"""Lists as JSON. What it shows of an item is made once, and kept until too much is.
 
 The bytes are those of `ListAnswer` and `SearchAnswer`, which describe them in /openapi.json.
 """
@@ -55,10 +55,11 @@ class ShownItems:
 
     def _keep(self, made: dict[str, bytes]) -> None:
         """Keep items. Where they are too many, all are dropped: whatever is in lists comes back with the next ones."""
-        self._n_bytes += sum(map(len, made.values()))
-        if self._n_bytes > KEPT_BYTES:
+        n_bytes = sum(map(len, made.values()))
+        if self._n_bytes + n_bytes > KEPT_BYTES:
             self._kept, self._n_bytes = {}, 0
         self._kept.update(made)
+        self._n_bytes += n_bytes
 
 
 _shown_of: WeakKeyDictionary[Recommender, ShownItems] = WeakKeyDictionary()
