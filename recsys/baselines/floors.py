@@ -15,13 +15,14 @@ from recsys.ranking.centroid import Centroid
 # Shape suffixes: U users, C candidates, I items.
 PRIOR_ITEMS = 5.0
 """Items of average popularity that every tag is given beside its own, so that a tag of one hit proves little."""
+NUMBERS_PER_STEP = 2
+"""Of 32 bits each, that one step of the generator gives."""
 
 
 @dataclass(frozen=True)
 class Chance:
     """A number between 0 and 1 for every user and item, drawn once from the seed."""
 
-    n_items: int
     seed: int
 
     @property
@@ -30,17 +31,21 @@ class Chance:
         return np.empty(0, np.int64)
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-        """scores_UC, uniform in [0, 1)."""
+        """scores_UC, uniform in [0, 1). Of items before and after all candidates no number is drawn."""
         drawn_UC = np.empty((len(users), len(candidates)), np.float32)
-        for place, user in enumerate(users):
-            drawn = np.random.default_rng([self.seed, int(user)]).random(self.n_items, np.float32)
-            drawn_UC[place] = drawn[candidates]
+        if not len(candidates):
+            return drawn_UC
+        n_steps = int(candidates.min()) // NUMBERS_PER_STEP
+        places = candidates - n_steps * NUMBERS_PER_STEP
+        for row, user in enumerate(users.tolist()):
+            steps = np.random.PCG64([self.seed, user]).advance(n_steps)
+            drawn_UC[row] = np.random.Generator(steps).random(int(places.max()) + 1, np.float32)[places]
         return drawn_UC
 
 
 def random_order(known: Dataset) -> Chance:
     """Nothing is learned."""
-    return Chance(len(known.texts), known.seed)
+    return Chance(known.seed)
 
 
 @dataclass(frozen=True)

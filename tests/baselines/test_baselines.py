@@ -74,6 +74,13 @@ def test_scores_are_finite_and_do_not_depend_on_the_other_users(name, known):
     np.testing.assert_allclose(alone, everything[2:, 7:], rtol=1e-5, atol=1e-6)
 
 
+def test_chance_gives_an_item_its_number_whichever_others_are_scored(known):
+    model, items = BASELINES["random"](known), np.arange(1_000)
+    numbers = np.random.default_rng([known.seed, 2]).random(1_000, np.float32)
+    for some in (items, items[301:], items[302:700:3], items[::-1], items[:0]):
+        np.testing.assert_array_equal(model.scores(np.array([2]), some)[0], numbers[some])
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_learning_twice_gives_the_same_scores(name, known):
     one, other = (BASELINES[name](known).scores(USERS, COLD) for _ in range(2))
