@@ -26,7 +26,7 @@ from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, PART_ID, Part
 from recsys.catalogue.pending import n_waiting, settle
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
-from recsys.catalogue.refusals import Refusal, forget_outdated, standing
+from recsys.catalogue.refusals import Refusal, forget_outdated, standing, still_refused
 from recsys.catalogue.taking import Intake
 from recsys.errors import BatchRefused, StorageError
 from recsys.storage.protocol import Storage
@@ -76,11 +76,7 @@ def ingest(
         found = survey(landing)
         forget_outdated(at.refused, found.landed)
         refused = standing(at.refused)
-        known = {
-            (refusal.key, refusal.version)
-            for refusal in refused
-            if not refusal.is_retried and refusal.judged_with == params.digest
-        }
+        known = still_refused(refused, params.digest)
         if let_in:
             known.discard(_to_let_in(refused, let_in))
         outcomes: list[Outcome] = []

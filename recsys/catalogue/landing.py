@@ -116,11 +116,11 @@ def arrived(landing: Storage) -> tuple[Landed, ...]:
 
 
 def waiting(landed: Collection[Landed], refused: Collection[tuple[str, str]]) -> tuple[Landed, ...]:
-    """Files that `ingest` should take in, in order. Refused files wait until they are written again.
+    """Files that the next `ingest` takes in, in order.
 
     Args:
         landed: every file in the landing zone.
-        refused: (key as text, version) of files that were refused.
+        refused: (key as text, version) of files that it leaves alone, see `refusals.still_refused`.
 
     Returns:
         What is left of them.

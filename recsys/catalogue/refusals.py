@@ -94,6 +94,21 @@ def standing(folder: Path) -> tuple[Refusal, ...]:
     return tuple(refusal for refusal in refusals(folder) if refusal.accepted_by is None)
 
 
+def still_refused(refused: Sequence[Refusal], judged_with: str) -> set[tuple[str, str]]:
+    """Key and version of refused files that the next intake leaves alone.
+
+    Args:
+        refused: refusals that nobody has overruled.
+        judged_with: `IngestParams.digest` of the parameters as they are now.
+
+    Returns:
+        Those that were judged with these, and would be refused again.
+    """
+    return {
+        (one.key, one.version) for one in refused if not one.is_retried and one.judged_with == judged_with
+    }
+
+
 def forget_outdated(folder: Path, landed: Sequence[Landed]) -> None:
     """Remove the records of files that are gone or were written again; batches let in by hand stay on record."""
     present = {(file.shown, file.version) for file in landed}

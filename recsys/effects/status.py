@@ -8,12 +8,13 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.landing import survey, waiting
 from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, KINDS, Part, list_parts
 from recsys.catalogue.pending import n_waiting
-from recsys.catalogue.refusals import standing
+from recsys.catalogue.refusals import standing, still_refused
 from recsys.errors import RecsysError
 from recsys.monitoring.report import WatchReport
 from recsys.publishing.publish import published
 from recsys.publishing.release import Manifest
 from recsys.publishing.store import ReleaseStore
+from recsys.settings import Settings
 from recsys.storage.opening import open_storage
 
 MAX_NOTES = 10
@@ -52,7 +53,7 @@ def _landed(at: Artifacts, url: str | None) -> dict[str, Any] | None:
     """Files that the next `ingest` takes in, and files that it skips; None without an address."""
     if not url:
         return None
-    refused = [(refusal.key, refusal.version) for refusal in standing(at.refused)]
+    refused = still_refused(standing(at.refused), Settings.load(at.params).ingest.digest)
     found = survey(open_storage(url))
     files = waiting(found.landed, refused)
     return {
