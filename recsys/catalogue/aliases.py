@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.columns import Columns
+from recsys.catalogue.columns import Columns, columns_of
 from recsys.catalogue.fields import plain_id
 from recsys.catalogue.known import newest_among
 from recsys.catalogue.landing import Landed, ending, survey
@@ -88,7 +88,7 @@ def fetched(
     """
     landing.fetch(key, folder / "landed")
     file = LandedFile(folder / "landed", key, ending(key), params.max_columns, params.max_decoded_mb)
-    columns, surveyed = Columns(kind, params.missing_values, params.column_names.get(kind, {})), read(file)
+    columns, surveyed = columns_of(kind, params), read(file)
     columns.survey(surveyed.rows, surveyed.columns, key)
     return file, columns
 

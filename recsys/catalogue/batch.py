@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys.catalogue.columns import Columns
+from recsys.catalogue.columns import Columns, columns_of
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.interactions import InteractionRows, impression_rows
 from recsys.catalogue.items import ItemRows
@@ -144,7 +144,7 @@ def read_batch(
         UnreadableFile: it cannot be parsed at all.
         OSError: the spool cannot be written.
     """
-    columns = columns or Columns(kind, params.missing_values, params.column_names.get(kind, {}))
+    columns = columns or columns_of(kind, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     known = frozenset(columns.ours(name) for name in survey.columns)

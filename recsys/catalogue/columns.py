@@ -10,6 +10,7 @@ from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.likely_columns import as_our_own, likely_names
+from recsys.catalogue.params import IngestParams
 from recsys.catalogue.readers.rows import RawRow
 from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
@@ -287,3 +288,23 @@ class Columns:
         if self._shows_values and name != "user_id":
             subject += f" {shown(value)}"
         return BadRow(fault.reason, f"{subject} {fault.detail.removeprefix(name).lstrip()}")
+
+
+def columns_of(
+    kind: str,
+    params: IngestParams,
+    also: Mapping[str, str] = MappingProxyType({}),
+    shows_values: bool | None = None,
+) -> Columns:
+    """A fresh reader of values, for one file: it knows the names that `ingest.column_names` gives the columns.
+
+    Args:
+        kind: of the table.
+        params: section `ingest`.
+        also: see `Columns`.
+        shows_values: see `Columns`.
+
+    Returns:
+        The reader, before its survey.
+    """
+    return Columns(kind, params.missing_values, {**params.column_names.get(kind, {}), **also}, shows_values)

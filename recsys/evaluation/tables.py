@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.catalogue.batch import Batch, read_batch
-from recsys.catalogue.columns import Columns
+from recsys.catalogue.columns import Columns, columns_of
 from recsys.catalogue.feedback import learn_scales, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
@@ -70,7 +70,7 @@ def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> 
         UnreadableFile: it cannot be parsed, lacks item_id, or has a faulty row; names file, row, column and value.
         BatchRefused: it is empty or too wide.
     """
-    batch = _batch(path, CATALOGUE, params, Columns(CATALOGUE, params.missing_values), needed)
+    batch = _batch(path, CATALOGUE, params, columns_of(CATALOGUE, params), needed)
     _require(path, batch, ("item_id",))
     lacking = [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
     _refuse_faults(path, [*_faults(batch), *lacking])
@@ -105,7 +105,7 @@ def read_interactions(
         UnreadableFile: it cannot be parsed, lacks a column, or has a faulty row; names file, row, column and value.
         BatchRefused: it is empty or too wide.
     """
-    columns = Columns(INTERACTIONS, params.missing_values, also={WEIGHT: "value"}, shows_values=True)
+    columns = columns_of(INTERACTIONS, params, also={WEIGHT: "value"}, shows_values=True)
     batch = _batch(path, INTERACTIONS, params, columns)
     _require(path, batch, ("user_id", "item_id"))
     if {WEIGHT, "value"} <= set(map(folded, batch.columns)):
@@ -135,7 +135,7 @@ def read_interactions(
 
 def read_live(path: Path, kind: str, params: IngestParams) -> OwnFile:
     """Read relations or vectors, without rows that delete, in the schema of the kind. Raises what `read_items` does."""
-    batch = _batch(path, kind, params, Columns(kind, params.missing_values))
+    batch = _batch(path, kind, params, columns_of(kind, params))
     _require(path, batch, [group[0] for group in KINDS[kind].required])
     names = KINDS[kind].names
     lacking = [(line, f"{name} is empty") for name in names for line in _lines_without(batch.table, name)]
@@ -175,7 +175,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
-    file, columns = _landed(path, params), Columns(CATALOGUE, params.missing_values)
+    file, columns = _landed(path, params), columns_of(CATALOGUE, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     _require_columns(path, {columns.ours(name) for name in survey.columns}, survey.columns, ("item_id",))

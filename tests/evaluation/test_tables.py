@@ -38,6 +38,21 @@ def test_ids_become_text_whatever_they_were_written_as(tmp_path):
     assert found.to_pylist() == [{"item_id": "007", "title": "two\nlines"}, {"item_id": "10", "title": "b"}]
 
 
+def test_columns_have_the_names_that_params_give_them(tmp_path):
+    names = {
+        "catalogue": {"sku": "item_id"},
+        "interactions": {"sku": "item_id", "who": "user_id", "stars": "value"},
+    }
+    params = INGEST.model_copy(update={"column_names": names})
+    (tmp_path / "items.csv").write_text("SKU,title\n7,a\n")
+    (tmp_path / "cold.csv").write_text("sku\n7\n")
+    (tmp_path / "log.csv").write_text("who,sku,stars\nu,7,5\n")
+    assert read_items(tmp_path / "items.csv", params).table["item_id"].to_pylist() == ["7"]
+    assert read_ids(tmp_path / "cold.csv", params) == ["7"]
+    (row,) = read_interactions(tmp_path / "log.csv", params, FEEDBACK).table.to_pylist()
+    assert (row["user_id"], row["item_id"]) == ("u", "7")
+
+
 def test_every_form_in_which_items_may_land_is_read(tmp_path):
     rows = [{"item_id": f"i{n}", "title": f"chair {n}", "tags": ["a", "b"]} for n in range(3)]
     lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
