@@ -26,8 +26,9 @@ class Columns:
     Args:
         kind: of the table, see `KINDS`.
         missing: texts that mean a missing value.
-        also: further names of our columns, such as weight for value; they count where the file lacks our own.
+        also: further names of our columns, such as weight for value.
         shows_values: whether messages hold values, though never ids of users; None: as the kind says.
+        given: names that params give to our columns; they count where the file lacks our own.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Columns:
         missing: Iterable[str] = (),
         also: Mapping[str, str] = MappingProxyType({}),
         shows_values: bool | None = None,
+        given: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.missing = frozenset(missing)
         self._kind, ours = kind, KINDS[kind]
         self._shows_values = ours.shows_values if shows_values is None else shows_values
         self._ours = {folded(name): name for name in ours.columns}
-        self._also = {folded(theirs): meant for theirs, meant in also.items()}
+        self._ours |= {folded(theirs): meant for theirs, meant in also.items()}
+        self._given = {folded(theirs): meant for theirs, meant in given.items()}
         self._optional = [name for name in ours.columns if name not in ours.ids]
         self._ids = {name: IdForm(name) for name in ours.ids}
         self._times = {ours.time: TimeForm(ours.time)}
@@ -89,7 +92,7 @@ class Columns:
 
     def _name(self, columns: set[str], key: str) -> None:
         meant: dict[str, str] = {}
-        for names in (self._ours, self._also):
+        for names in (self._ours, self._given):
             settled = set(meant)
             for name in sorted(columns):
                 ours = names.get(folded(name))
@@ -307,4 +310,4 @@ def columns_of(
     Returns:
         The reader, before its survey.
     """
-    return Columns(kind, params.missing_values, {**params.column_names.get(kind, {}), **also}, shows_values)
+    return Columns(kind, params.missing_values, also, shows_values, params.column_names.get(kind, {}))

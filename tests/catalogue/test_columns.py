@@ -230,7 +230,7 @@ def test_a_column_that_becomes_text_must_be_kept(value):
 
 def test_a_name_that_params_give_a_column_counts_where_the_file_lacks_our_own():
     def renamed(row):
-        columns = Columns(CATALOGUE, MISSING, {"Sku": "item_id", "product": "title"})
+        columns = Columns(CATALOGUE, MISSING, given={"Sku": "item_id", "product": "title"})
         columns.survey(iter([RawRow(1, row)]), set(row), "f.jsonl")
         return columns.renamed(row)
 
