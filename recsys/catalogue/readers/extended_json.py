@@ -42,6 +42,12 @@ def _text(value: object) -> str:
     return value
 
 
+def _whole(value: object) -> int:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return int(value)
+    raise TypeError
+
+
 def _time(value: object) -> str:
     """ISO 8601 as it stands; milliseconds since 1970, as older exports and far times have them, become it."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -54,8 +60,8 @@ _TYPES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "$oid": _text,
         "$uuid": _text,
         "$symbol": _text,
-        "$numberInt": int,
-        "$numberLong": int,
+        "$numberInt": _whole,
+        "$numberLong": _whole,
         "$numberDouble": float,
         "$numberDecimal": float,
         "$date": _time,

@@ -5,13 +5,15 @@ Other forms are refused by name.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any
 
 from recsys.catalogue.fields import BadRow
+from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.likely_columns import likely_names
+from recsys.catalogue.readers.pages import page_note
 from recsys.catalogue.readers.rows import LandedFile, RawRow
 from recsys.catalogue.readers.separators import names_key
 
@@ -24,7 +26,19 @@ _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
     {
         "_source": (
             ("_id",),
-            ("_index", "_type", "_score", "_version", "_routing", "_ignored", "sort", "highlight"),
+            (
+                *(
+                    "_index",
+                    "_type",
+                    "_score",
+                    "_version",
+                    "_routing",
+                    "_ignored",
+                    "_seq_no",
+                    "_primary_term",
+                ),
+                *("found", "sort", "highlight", "fields", "matched_queries", "inner_hits"),
+            ),
         ),
         "node": ((), ("cursor", "__typename")),
         "attributes": (("id", "type"), ("links", "relationships", "meta")),
@@ -35,6 +49,19 @@ _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
 OpenSearch, GraphQL, JSON:API, Airbyte."""
 _WRITES, _CHANGES = frozenset({"index", "create"}), frozenset({"update", "delete"})
 """Actions of a bulk request of Elasticsearch: those before a whole document, and those that are none."""
+_OF_ACTIONS = (
+    "routing pipeline parent version version_type if_seq_no if_primary_term retry_on_conflict require_alias "
+    "require_data_stream dynamic_templates list_executed_pipelines"
+)
+"""What an action may say, beside names that begin with _."""
+_OF_ANSWERS = (
+    "status message code kind object type url etag version nextpagetoken nextcursor cursor requestid"
+)
+"""What an answer may say of itself, folded."""
+_ASIDE = frozenset({"errors", "included"})
+"""Lists beside the rows of an answer: GraphQL, JSON:API."""
+_TRIED = 1000
+"""So many rows at the beginning may be unreadable before objects around the others are looked for no more."""
 
 
 def unwrapped(rows: Iterator[RawRow], file: LandedFile, notes: list[str]) -> Iterator[RawRow]:
@@ -51,23 +78,37 @@ def unwrapped(rows: Iterator[RawRow], file: LandedFile, notes: list[str]) -> Ite
     Raises:
         UnreadableFile: the objects are no rows, in a form that has a name.
     """
-    first, second = next(rows, None), next(rows, None)
-    if first is None:
+    begun = _beginning(rows)
+    sound = [row for row in begun if row.fault is None]
+    whole = chain(begun, rows)
+    if not sound:
+        yield from whole
         return
+    first, is_alone = sound[0], len(begun) == 1
     _refuse_by_name(first.values, file)
-    whole = chain(filter(None, (first, second)), rows)
     if _is_action(first.values):
         notes.append("the action lines of a bulk request were left out")
         yield from _after_actions(whole, file)
-    elif second is None and (path := _list_path(first.values, file)):
+    elif is_alone and (path := _list_path(first.values, file)):
         yield from _of_list(first, path, file, notes)
-    elif inner := _inner(first.values, second.values if second else None):
+    elif inner := _inner([row.values for row in sound]):
         notes.append(f"each row was read out of {_named('the object', inner, file)} around it")
-        yield from (_out_of(row, inner) for row in whole)
+        yield from (_out_of(row, inner, file) for row in whole)
     else:
-        if second is None and (table := _table_in_one(first.values)):
+        if is_alone and (table := _table_in_one(first.values)):
             raise file.unreadable(*table)
         yield from whole
+
+
+def _beginning(rows: Iterator[RawRow]) -> list[RawRow]:
+    """The rows up to the second one that could be read: a file may begin in the middle of a row."""
+    begun, n_sound = list[RawRow](), 0
+    for row in islice(rows, _TRIED):
+        begun.append(row)
+        n_sound += row.fault is None
+        if n_sound == 2:  # noqa: PLR2004
+            break
+    return begun
 
 
 def _refuse_by_name(values: Mapping[str, Any], file: LandedFile) -> None:
@@ -78,14 +119,20 @@ def _refuse_by_name(values: Mapping[str, Any], file: LandedFile) -> None:
             "these are change records of Debezium, not rows",
             "land whole rows: let its transform ExtractNewRecordState write them",
         )
-    item = values.get("Item")
-    if len(values) == 1 and isinstance(item, dict) and item and all(map(_is_typed, item.values())):
-        raise file.unreadable(
-            "these are items of DynamoDB, whose every value names its type",
-            "take the values out: jq -c '.Item | map_values(if .L then [.L[][]] else .[] end)'",
-        )
+    listed = values.get("Items")
+    _refuse_typed(values, ".", file)
+    _refuse_typed(values.get("Item") if len(values) == 1 else None, ".Item", file)
+    _refuse_typed(listed[0] if isinstance(listed, list) and listed else None, ".Items[]", file)
     if len(values) == 1 and any(values.get(name) for name in ("error", "errors")):
         raise file.unreadable("this is an error that a service answered with, not its rows", "ask it again")
+
+
+def _refuse_typed(item: object, place: str, file: LandedFile) -> None:
+    if isinstance(item, dict) and item and all(map(_is_typed, item.values())):
+        raise file.unreadable(
+            "these are items of DynamoDB, whose every value names its type",
+            f"take the values out: jq -c '{place} | map_values(if .L then [.L[][]] else .[] end)'",
+        )
 
 
 def _is_typed(value: object) -> bool:
@@ -102,7 +149,7 @@ def _is_action(values: Mapping[str, Any]) -> bool:
     ((name, about),) = values.items()
     if name not in _WRITES | _CHANGES or not isinstance(about, dict):
         return False
-    return all(key.startswith("_") or key in {"routing", "pipeline", "require_alias"} for key in about)
+    return all(key.startswith("_") or key in _OF_ACTIONS.split() for key in about)
 
 
 def _after_actions(rows: Iterator[RawRow], file: LandedFile) -> Iterator[RawRow]:
@@ -110,7 +157,7 @@ def _after_actions(rows: Iterator[RawRow], file: LandedFile) -> Iterator[RawRow]
     about: dict[str, Any] = {}
     for row in rows:
         if not _is_action(row.values):
-            yield RawRow(row.line, _with_outer(row.values, about, ("_id",)), row.fault)
+            yield row if row.fault else RawRow(row.line, _with_outer(row.values, about, ("_id",)))
             about = {}
             continue
         ((name, about),) = row.values.items()
@@ -123,13 +170,18 @@ def _after_actions(rows: Iterator[RawRow], file: LandedFile) -> Iterator[RawRow]
 
 
 def _list_path(values: Mapping[str, Any], file: LandedFile) -> tuple[str, ...]:
-    """Where the rows of an answer are: the list of objects that fewest objects surround; empty if there is none."""
+    """Where the rows of an answer are: the list of objects that fewest objects surround; empty if there is none.
+
+    A list inside a row, such as the variants of a product, belongs to the row.
+    """
     if _is_row(values):
         return ()
+    if values.get("errors"):
+        raise file.unreadable("this is an answer with errors, which may lack rows", "ask the service again")
     level: list[tuple[tuple[str, ...], Any]] = [((), values)]
     for _ in range(_MAX_PATH):
         level = [((*path, key), inner) for path, one in level for key, inner in one.items()]
-        lists = [path for path, inner in level if _is_list_of_objects(inner)]
+        lists = [path for path, inner in level if path[-1] not in _ASIDE and _is_list_of_objects(inner)]
         if len(lists) > 1:
             raise file.unreadable(
                 f"one object holds {len(lists)} lists of objects: which of them the rows are is open",
@@ -137,7 +189,7 @@ def _list_path(values: Mapping[str, Any], file: LandedFile) -> tuple[str, ...]:
             )
         if lists:
             return lists[0]
-        level = [(path, inner) for path, inner in level if isinstance(inner, dict)]
+        level = [(path, inner) for path, inner in level if isinstance(inner, dict) and not _is_row(inner)]
     return ()
 
 
@@ -148,16 +200,19 @@ def _named(what: str, key: str, file: LandedFile) -> str:
 
 
 def _is_row(values: Mapping[str, Any]) -> bool:
-    """Whether an object is a row, which owns the lists in it: it has an id, or several texts that are no links."""
+    """Whether an object is a row, which owns the lists in it: it has an id, or several texts.
+
+    Links do not count, nor what answers say about themselves.
+    """
     scalars = {name: value for name, value in values.items() if not isinstance(value, dict | list)}
-    if any(likely_names(scalars, key) for key in ("item_id", "user_id")):
+    if names_key(values) or any(likely_names(scalars, key) for key in ("item_id", "user_id")):
         return True
-    texts = [value for value in scalars.values() if isinstance(value, str) and "://" not in value]
-    return len(texts) > 1 or names_key(values)
+    texts = [name for name, value in scalars.items() if isinstance(value, str) and "://" not in value]
+    return sum(folded(name) not in _OF_ANSWERS.split() for name in texts) > 1
 
 
 def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
 
 
 def _of_list(first: RawRow, path: Sequence[str], file: LandedFile, notes: list[str]) -> Iterator[RawRow]:
@@ -167,36 +222,24 @@ def _of_list(first: RawRow, path: Sequence[str], file: LandedFile, notes: list[s
     notes.append(
         f"the rows were read out of {_named('the list', '.'.join(path), file)}: each counts as a line"
     )
-    if _names_next_page(first.values, path):
-        notes.append("the file is one page of an answer, and the answer has more: land every page")
-    inner = _inner(found[0], found[1] if len(found) > 1 else None)
+    if note := page_note(first.values, path, len(found)):
+        notes.append(note)
+    inner = _inner([one for one in found if isinstance(one, dict)][:2])
     for values in found:
-        row = RawRow(first.line, values)
-        yield _out_of(row, inner) if inner else row
+        if isinstance(values, dict):
+            row = RawRow(first.line, values)
+        else:
+            row = RawRow(first.line, {}, BadRow("not_json", "no object {…} in a list of objects"))
+        yield _out_of(row, inner, file) if inner else row
 
 
-def _names_next_page(values: Mapping[str, Any], path: Sequence[str]) -> bool:
-    """Whether something beside the list says that this page is not the last."""
-    around: list[Any] = [values]
-    for key in path[:-1]:
-        around.append(around[-1][key])
-    around += [
-        one[name] for one in [*around] for name in ("pageInfo", "links", "_links", "meta") if name in one
-    ]
-    return any(
-        bool(one.get(name))
-        for one in around
-        if isinstance(one, dict)
-        for name in ("hasNextPage", "next", "next_page", "has_more")
-    )
-
-
-def _inner(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> str:
+def _inner(objects: Sequence[Mapping[str, Any]]) -> str:
     """The object inside each object that is the row; empty if the objects themselves are rows."""
+    first = objects[0]
     for name, (kept, others) in _INNER.items():
         if isinstance(first.get(name), dict) and set(first) <= {name, *kept, *others}:
             return name
-    if len(first) != 1 or (second is not None and set(second) != set(first)):
+    if len(first) != 1 or any(set(one) != set(first) for one in objects):
         return ""
     ((name, row),) = first.items()
     if not isinstance(row, dict) or not row or all(isinstance(value, dict) for value in row.values()):
@@ -204,12 +247,13 @@ def _inner(first: Mapping[str, Any], second: Mapping[str, Any] | None) -> str:
     return name
 
 
-def _out_of(row: RawRow, inner: str) -> RawRow:
+def _out_of(row: RawRow, inner: str, file: LandedFile) -> RawRow:
     if row.fault:
         return row
     values = row.values.get(inner)
     if not isinstance(values, dict):
-        return RawRow(row.line, {}, BadRow("not_json", f"no object {inner!r}, which holds the other rows"))
+        problem = f"no {_named('object', inner, file)}, which holds the other rows"
+        return RawRow(row.line, {}, BadRow("not_json", problem))
     return RawRow(row.line, _with_outer(values, row.values, _INNER.get(inner, ((), ()))[0]))
 
 
@@ -227,6 +271,8 @@ def _table_in_one(values: Mapping[str, Any]) -> tuple[str, str] | None:
             "the whole table is one object of columns, or of rows by their ids (pandas: orient='columns' or 'index')",
             f"{_AS_RECORDS}; rows by ids: jq -c 'to_entries[] | {{item_id: .key}} + .value'",
         )
+    if values and not _is_row(values) and any(value == [] for value in values.values()):
+        return "this is an answer without rows", "it need not land; take it away"
     lists = (value for value in values.values() if isinstance(value, list) and value)
     if not names_key(values) and any(isinstance(value[0], list) for value in lists):
         return "the whole table is one object with a list of lists (pandas: orient='split')", _AS_RECORDS

@@ -49,12 +49,30 @@ def test_the_list_of_an_answer_is_read(rows_of, answer, path):
         {"data": {"products": {"edges": [{"node": ROWS[0]}], "pageInfo": {"hasNextPage": True}}}},
         {"data": [ROWS[0]], "links": {"next": "https://shop.example/products?page=2"}},
         {"results": [ROWS[0]], "next": "https://shop.example/products?page=2"},
+        {"object": "list", "url": "/v1/products", "has_more": True, "data": [ROWS[0]]},
+        {"kind": "productsList", "nextPageToken": "abc", "resources": [ROWS[0]]},
+        {"data": [ROWS[0]], "meta": {"pagination": {"links": {"next": "?page=2"}}}},
     ],
 )
 def test_a_page_that_is_not_the_last_says_so(rows_of, answer):
     rows, notes = rows_of(json.dumps(answer))
     assert rows == [(1, ROWS[0])]
     assert notes[1] == "the file is one page of an answer, and the answer has more: land every page"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"items": ROWS, "total_count": 1200},
+        {"hits": {"total": {"value": 1200, "relation": "eq"}, "hits": [{"_source": row} for row in ROWS]}},
+        {"data": ROWS, "meta": {"pagination": {"page": 1, "total": 1200}}},
+        {"response": {"numFound": 1200, "start": 0, "docs": ROWS}},
+    ],
+)
+def test_an_answer_that_counts_more_rows_than_it_holds_says_so(rows_of, answer):
+    rows, notes = rows_of(json.dumps(answer))
+    assert rows == [(1, ROWS[0]), (2, ROWS[1])]
+    assert notes[1:] == ["the answer counts 1,200 rows, and this file holds 2: land every page"]
 
 
 @pytest.mark.parametrize(
@@ -68,12 +86,20 @@ def test_a_page_that_is_not_the_last_says_so(rows_of, answer):
             "_airbyte_data",
         ),
         ([{"product": row} for row in ROWS], "product"),
+        (
+            [{"product": row | {"variants": [{"id": "1"}], "images": [{"src": "a"}]}} for row in ROWS],
+            "product",
+        ),
+        (
+            [{"_index": "p", "_id": "7", "_seq_no": 3, "found": True, "_source": row} for row in ROWS],
+            "_source",
+        ),
     ],
 )
 def test_rows_inside_another_object_are_read(rows_of, rows, inner):
     for text in (lines(rows), json.dumps(rows), json.dumps(rows[0])):
         found, notes = rows_of(text)
-        assert [values for _, values in found] == ROWS[: len(found)]
+        assert [values["item_id"] for _, values in found] == ["s1", "s2"][: len(found)]
         assert notes == [f"each row was read out of the object {inner!r} around it"]
 
 
@@ -87,6 +113,25 @@ def test_an_id_outside_belongs_to_a_row_without_one(rows_of):
 def test_a_row_without_the_inner_object_is_one_bad_row(rows_of):
     text = lines([{"node": ROWS[0]}, {"node": ROWS[1]}, {"node": None}, {"cursor": "x"}, {"node": ROWS[0]}])
     assert [values for _, values in rows_of(text)[0]] == [*ROWS, "not_json", "not_json", ROWS[0]]
+
+
+def test_a_broken_row_at_the_beginning_spoils_itself_alone(rows_of):
+    found, _ = rows_of(
+        '{"_id": "0", "_source": {"title"\n' + lines({"_id": "1", "_source": row} for row in BARE)
+    )
+    assert [values for _, values in found] == ["not_json", {"_id": "1", **BARE[0]}, {"_id": "1", **BARE[1]}]
+
+
+def test_what_is_no_object_in_the_list_of_an_answer_is_one_bad_row(rows_of):
+    assert [values for _, values in rows_of(json.dumps({"items": [None, *ROWS]}))[0]] == ["not_json", *ROWS]
+
+
+def test_the_lists_beside_the_rows_of_an_answer_are_left_out(rows_of):
+    answer = {
+        "data": [{"id": "7", "attributes": BARE[0]}],
+        "included": [{"id": "b", "attributes": {"name": "B"}}],
+    }
+    assert rows_of(json.dumps(answer))[0] == [(1, {"id": "7", **BARE[0]})]
 
 
 def test_a_bulk_request_is_read_without_its_actions(rows_of):
@@ -107,6 +152,19 @@ def test_a_bulk_request_is_read_without_its_actions(rows_of):
         ([{"fields": ["x"], "rows": [["a"]]}], "a list of lists", "orient='records'"),
         ([{"-Na": {"title": "Sofa"}, "-Nb": {"title": "Couch"}}], "rows by their ids", "to_entries"),
         ([{"products": ROWS, "brands": [{"name": "b"}]}], "2 lists of objects", "jq -c"),
+        ([{"Items": [{"item_id": {"S": "a"}}], "Count": 1}], "DynamoDB", "Items"),
+        ([{"item_id": {"S": "a"}, "title": {"S": "b"}}], "DynamoDB", "jq -c"),
+        (
+            [{"index": {"_id": "1"}}, ROWS[0], {"update": {"_id": "2", "retry_on_conflict": 3}}],
+            "'update'",
+            "whole",
+        ),
+        (
+            [{"data": {"products": {"nodes": ROWS}}, "errors": [{"message": "m"}]}],
+            "answer with errors",
+            "ask",
+        ),
+        ([{"products": []}], "answer without rows", "need not land"),
     ],
 )
 def test_other_forms_are_refused_by_name(rows_of, rows, problem, remedy):
@@ -130,6 +188,9 @@ def test_keys_that_may_be_a_persons_id_are_not_shown(landed, tmp_path):
     reading = read(file)
     assert [row.values for row in reading.rows] == [{"item_id": "a"}]
     assert reading.notes == ["the rows were read out of the list inside: each counts as a line"]
+    some = lines([{"ann": {"item_id": "a"}}, {"ann": {"item_id": "b"}}, {"bob": {"item_id": "c"}}])
+    *_, last = read(replace(landed(some), key="interactions/x.json")).rows
+    assert last.fault.detail == "no object inside, which holds the other rows"
 
 
 def test_values_of_mongodb_are_read_as_what_they_stand_for(rows_of):
@@ -166,6 +227,8 @@ def test_values_of_mongodb_are_read_as_what_they_stand_for(rows_of):
     ]
 
 
-@pytest.mark.parametrize("value", [{"$numberInt": "five"}, {"$oid": 5}, {"$date": {"$numberLong": "9" * 30}}])
+@pytest.mark.parametrize(
+    "value", [{"$numberInt": "five"}, {"$numberLong": 5.7}, {"$oid": 5}, {"$date": {"$numberLong": "9" * 30}}]
+)
 def test_a_typed_value_that_is_none_of_its_type_is_a_bad_row(rows_of, value):
     assert rows_of(lines([ROWS[0], {"item_id": "x", "made": value}]))[0][1] == (2, "wrong_type")
