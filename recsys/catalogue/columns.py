@@ -127,12 +127,17 @@ class Columns:
 
     def hints(self, columns: Iterable[str]) -> list[str]:
         """Columns that may be meant as a missing optional one; for required ones see the expectations."""
-        ours = {self.ours(name) for name in columns}
-        lacking = [name for name in self._optional if name not in ours]
-        likely = [(name, found[0]) for name in lacking if (found := likely_names(columns, name))]
+        others = [name for name in columns if name not in self._names]
+        lacking = [name for name in self._optional if name not in {self.ours(one) for one in columns}]
+        likely: dict[str, str] = {}
+        for name in lacking:
+            for theirs in likely_names(others, name)[:1]:
+                likely.setdefault(theirs, name)
+        if not likely:
+            return []
+        are, line = "is it" if len(likely) == 1 else "are they", as_our_own(self._kind, likely)
         return [
-            f"no column {name}: is it {theirs!r}? then {as_our_own(self._kind, {theirs: name})}"
-            for name, theirs in likely
+            f"no column {' and '.join(likely.values())}: {are} {' and '.join(map(repr, likely))}? then {line}"
         ]
 
     @property

@@ -232,7 +232,10 @@ def remedy_of(judged: Judged, expected: Expected) -> str:
     }  # a column has one meaning, the first
     first = [as_our_own(batch.kind, dict(reversed(theirs.items())))] if theirs else []
     if batch.columns and not theirs and not batch.columns & {*KINDS[batch.kind].columns}:
-        first = ["if the first row holds values, write a row of column names above it"]
+        first = [
+            "ingest.column_names in params.yaml says what your columns mean; if the first row holds values, write a "
+            "row of column names above it"
+        ]
     elif "item_id" in lacking and "item_id" not in likely and len(batch.ignored) > 1:
         first.append("if each item has a column of its own, write a row for each user and item")
     return "; ".join([*first, expected.remedy])

@@ -150,6 +150,16 @@ def test_columns_that_may_be_a_missing_one_are_named_likeliest_first():
     ]
 
 
+def test_several_columns_that_may_be_meant_make_one_line_for_params():
+    columns = Columns(CATALOGUE, MISSING, given={"text": "description"})
+    row = {"item_id": 1, "Name": "x", "text": "y", "genre": "z"}
+    columns.survey(iter([RawRow(1, row)]), set(row), "f.jsonl")
+    assert columns.hints(row) == [
+        "no column title and tags: are they 'Name' and 'genre'? then set ingest.column_names: "
+        "{catalogue: {Name: title, genre: tags}} in params.yaml, or rename the columns"
+    ]
+
+
 def test_a_rating_under_another_name_is_told_since_it_would_count_as_a_like():
     row = {"user_id": 1, "item_id": 2, "rating": 1.0, "timestamp": 881250949}
     assert surveyed(INTERACTIONS, row).hints(row) == [

@@ -450,6 +450,14 @@ def test_columns_under_other_names_are_read_once_params_say_what_they_mean(house
     assert [row["title"] for row in house.rows()] == [row["title"] for row in films()]
 
 
+def test_columns_in_another_language_are_told_that_params_can_name_them(house):
+    house.land("catalogue/german.csv", "Artikelnummer;Bezeichnung\n1;Rote Lampe\n")
+    (refused,) = house.ingest().outcomes
+    assert refused.problems[0].remedy.startswith(
+        "ingest.column_names in params.yaml says what your columns mean"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
