@@ -33,7 +33,7 @@ from recsys.training.summary import epochs_of, history_csv, summarise
 from recsys.training.trials import Attempt, Trial, search
 from recsys.training.tuning import FROZEN, Tuned, keep_beginning, train, tune
 from recsys.validation.folds import ONE_FOLD_FROM
-from recsys.validation.sampling import whole_users
+from recsys.validation.sampling import for_items_of, whole_users
 from recsys.validation.search_weights import ChosenWeights, choose_search_weights
 from recsys.validation.trained_encoder import is_surely_better
 
@@ -258,7 +258,7 @@ def _fuse(
     weights = choose_search_weights(
         trial,
         trial_folds[0],
-        recipe,
+        for_items_of(recipe, trial, dataset),
         fusion,
         settings.search,
         open_vectors(

@@ -27,7 +27,7 @@ from recsys.ranking.mlp import Mlp
 from recsys.ranking.params import RankerParams
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.learned import LearnedChoice, choose_learned_ranker
-from recsys.validation.sampling import whole_users
+from recsys.validation.sampling import for_items_of, whole_users
 from recsys.validation.weighing import choose_item_weights
 from recsys.validation.weighting import choose_weighting
 
@@ -99,7 +99,9 @@ def fuse(
     chosen = choose_weighting(
         trial, trial_folds, recipe, weighting, params, scales, k, max_users, report_progress
     ).weighting
-    dataset, trial = (replace(one, weighting=chosen) for one in (dataset, trial))
+    is_whole = trial is dataset
+    dataset = replace(dataset, weighting=chosen)
+    trial = dataset if is_whole else replace(trial, weighting=chosen)
     if not recipe.has_head:
         report_progress(
             "no head was better than the encoder alone"
@@ -119,6 +121,7 @@ def fuse(
         tail,
         report_progress,
     )
+    recipe = for_items_of(recipe, dataset, trial)
     report_progress(recipe.sentence)
     head = learn_head(dataset, recipe, params)
     ranker = None

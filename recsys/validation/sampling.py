@@ -16,6 +16,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import Interactions
 from recsys.dataset.traits import Traits
 from recsys.features.views import take
+from recsys.heads.recipe import Recipe
 
 # Shape suffixes: U users, I items, P pairs, V distinct values of a trait.
 BY_PAIR = ("times_P", "strengths_P", "n_likes_P", "latest_P", "events_P")
@@ -54,6 +55,23 @@ def whole_users(
         views=take(dataset.views, items),
     )
     return part, tuple(place_I[held][place_I[held] >= 0] for held in folds)
+
+
+def for_items_of(recipe: Recipe, dataset: Dataset, chosen_on: Dataset) -> Recipe:
+    """The recipe over another number of items: λ stands beside XᵀX, a sum over the warm items, and grows with it.
+
+    Args:
+        recipe: what was chosen.
+        dataset: whose items X has.
+        chosen_on: whose items X had when λ was chosen.
+
+    Returns:
+        The recipe with that λ; the same object where the datasets are the same.
+    """
+    if dataset is chosen_on:
+        return recipe
+    growth = len(dataset.warm) / max(1, len(chosen_on.warm))
+    return replace(recipe, ridge_lambda=recipe.ridge_lambda * growth)
 
 
 def _sampled(matrix_UI: csr_array, max_items: int, seed: int) -> NDArray[np.int64]:

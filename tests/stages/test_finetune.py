@@ -14,6 +14,7 @@ from recsys.catalogue.split import Split
 from recsys.dataset.trait_names import TraitNames
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.report import Report
+from recsys.heads.head_file import read_head
 from recsys.models.opening import open_model
 from recsys.models.reference import ModelReference
 from recsys.ranking.item_weights import ItemWeights
@@ -130,10 +131,11 @@ def test_item_weights_that_validation_chose_on_some_users_are_packed_with_the_he
         "finetune": chosen.finetune.model_copy(update={"layers": "none"}),
         "fusion": chosen.fusion.model_copy(update={"max_validation_items": 100}),
     }
-    recipes = []
+    recipes, n_items = [], []
 
     def recorded(*given):
         assert 50 < len(given[0].item_ids) <= 100 and len(given[0].interactions.users) > 1
+        n_items.append(len(given[0].warm))
         recipes.append(replace(choose_item_weights(*given), ease_lambda=30.0, head_factor=0.8, lift=2.0))
         return recipes[-1]
 
@@ -145,7 +147,10 @@ def test_item_weights_that_validation_chose_on_some_users_are_packed_with_the_he
     assert (summary.ease_lambda, summary.head_factor, summary.lift) == (30.0, 0.8, 2.0)
     assert np.unique(weights.factor_T).tolist() == pytest.approx([0.8 / 2, 1 / 2])
     items = Split.load(other.at.split).items.to_pylist()
-    assert len(weights.digests_T) == sum(row["slice"] == "warm" for row in items)
+    n_warm = sum(row["slice"] == "warm" for row in items)
+    assert len(weights.digests_T) == n_warm
+    head = read_head(other.at.finetune / "packed/head")
+    assert reference.users.ridge_lambda == pytest.approx(recipes[0].lambda_of(head) * n_warm / n_items[0])
 
 
 def test_event_heads_that_validation_takes_are_packed_and_are_the_same_again(

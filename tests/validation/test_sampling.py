@@ -9,7 +9,9 @@ from scipy.sparse import csr_array
 from recsys.dataset.interactions import Interactions
 from recsys.dataset.traits import Traits
 from recsys.features.views import DenseView
-from recsys.validation.sampling import BY_PAIR, whole_users
+from recsys.heads.recipe import Recipe
+from recsys.ranking.dot import ridge_of
+from recsys.validation.sampling import BY_PAIR, for_items_of, whole_users
 from tests.dataset.make import dataset_of
 
 N_USERS, N_ITEMS = 40, 60
@@ -77,3 +79,19 @@ def test_a_dataset_of_no_more_items_is_used_as_it_is(dataset):
 def test_the_seed_says_which_users(dataset):
     first, again, other = (whole_users(dataset, (), 30, seed)[0].interactions.users for seed in (0, 0, 1))
     assert first == again != other
+
+
+def test_lambda_grows_with_the_items_so_that_profiles_of_users_keep_their_direction(dataset):
+    """Three copies of every item: XᵀX is three times as large, and so is λ; the weights are a third."""
+    unit_ID = dataset.vectors_ID / np.linalg.norm(dataset.vectors_ID, axis=1, keepdims=True)
+    few = dataset_of(unit_ID, np.ones((1, N_ITEMS)) > 0)
+    many = dataset_of(np.tile(unit_ID, (3, 1)), np.ones((1, 3 * N_ITEMS)) > 0)
+    recipe = Recipe(None, None, 2.0, None, {})
+    assert for_items_of(recipe, few, few) is recipe
+    grown = for_items_of(recipe, many, few)
+    b_UD = np.random.default_rng(0).normal(size=(2, 4))
+    of_few, of_many = (
+        ridge_of(replace(some, ridge_lambda=one.ridge_lambda)).weights(b_UD)
+        for some, one in ((few, recipe), (many, grown))
+    )
+    np.testing.assert_allclose(of_many * 3, of_few, rtol=1e-4)
