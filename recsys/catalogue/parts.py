@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
@@ -264,28 +265,36 @@ def _write_rows(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema
 
 
 def _row_groups(name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows in groups of GROUP_ROWS, or of fewer where they hold GROUP_BYTES."""
+    """The rows in groups of GROUP_ROWS, or of fewer where they hold GROUP_BYTES, which is asked every _SLICE_ROWS."""
     held: list[pa.RecordBatch] = []
-    n_rows = n_bytes = 0
-    for left in (piece for batch in batches for piece in _slices(name, batch, schema)):
+    n_rows, n_bytes = 0, 0.0
+    for batch in batches:
+        left = _checked(name, batch, schema)
         while left.num_rows:
-            taken = left.slice(0, GROUP_ROWS - n_rows)
-            left = left.slice(taken.num_rows)  # noqa: PLW2901  what is left of it
+            taken = left.slice(0, _SLICE_ROWS - n_rows % _SLICE_ROWS)
+            left = left.slice(taken.num_rows)
             held.append(taken)
-            n_rows, n_bytes = n_rows + taken.num_rows, n_bytes + taken.nbytes
-            if n_rows == GROUP_ROWS or n_bytes >= GROUP_BYTES:
+            n_rows, n_bytes = n_rows + taken.num_rows, n_bytes + sum(map(_value_bytes, taken.columns))
+            if n_rows == GROUP_ROWS or (n_rows % _SLICE_ROWS == 0 and n_bytes >= GROUP_BYTES):
                 yield pa.Table.from_batches(held, schema).combine_chunks()
-                held, n_rows, n_bytes = [], 0, 0
+                held, n_rows, n_bytes = [], 0, 0.0
     if held:
         yield pa.Table.from_batches(held, schema).combine_chunks()
 
 
-def _slices(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _value_bytes(column: pa.Array) -> float:
+    """Bytes of the values alone. Those of buffers depend on how rows were cut."""
+    if pa.types.is_list(column.type):
+        return _value_bytes(column.flatten())
+    if pa.types.is_string(column.type):
+        return int(pc.sum(pc.binary_length(column)).as_py() or 0)
+    return len(column) * int(column.type.bit_width) / 8
+
+
+def _checked(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     if not batch.schema.equals(schema):
         raise ValueError(f"{name} needs the columns {schema.names}, got {batch.schema}")
-    plain = batch.replace_schema_metadata(None)
-    for start in range(0, plain.num_rows, _SLICE_ROWS):
-        yield plain.slice(start, _SLICE_ROWS)
+    return batch.replace_schema_metadata(None)
 
 
 def sha256_of(path: Path) -> str:
