@@ -51,7 +51,7 @@ def json_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> 
         yield row if row.line == line else RawRow(line, row.values, row.fault)
 
 
-def _of_lines(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[RawRow]:
+def _of_lines(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
     offset, number = 0, 0
     while raw := stream.readline(MAX_LINE_BYTES):
         number += 1
@@ -60,6 +60,10 @@ def _of_lines(file: LandedFile, stream: BinaryIO, reading: Reading) -> Iterator[
         if not complete and len(raw) == MAX_LINE_BYTES:
             offset += _skip_line(stream)
             problem = f"the line is longer than {MAX_LINE_BYTES >> 20} MiB"
+            if number == 1 and not stream.peek(1):  # no row: a whole answer
+                raise file.unreadable(
+                    problem, "write one object per line, such as by jq -c '.products[]'", number
+                )
             yield RawRow(number, {}, BadRow("text_too_long", problem))
             continue
         content = raw.removeprefix(BOM).strip(_AROUND)

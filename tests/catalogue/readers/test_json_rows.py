@@ -158,6 +158,15 @@ def test_a_list_longer_than_any_block_is_read_as_it_comes(rows_of):
     assert [values for _, values in found] == rows
 
 
+def test_a_whole_answer_on_one_line_that_is_too_long_is_refused_as_what_it_is(rows_of, monkeypatch):
+    monkeypatch.setattr("recsys.catalogue.readers.json_rows.MAX_LINE_BYTES", 1 << 16)
+    answer = json.dumps({"products": [{"item_id": f"s{n}", "title": "x" * 100} for n in range(1000)]})
+    for text in (answer, f"{answer}\n"):
+        with pytest.raises(UnreadableFile, match=r"line 1: the line is longer than[\s\S]*jq"):
+            rows_of(text)
+    assert rows_of(f'{answer}\n{{"item_id": "a"}}\n')[0] == [(1, "text_too_long"), (2, {"item_id": "a"})]
+
+
 @given(st.lists(st.dictionaries(st.text(min_size=1), st.text() | st.integers() | st.lists(st.text()))))
 def test_any_list_of_objects_reads_as_its_objects(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "batch.jsonl"
