@@ -27,7 +27,7 @@ from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.weighting import EVENTS, N_LIKES, Scales
-from recsys.errors import BatchRefused, UnreadableFile
+from recsys.errors import UnreadableFile
 from recsys.evaluation.words import as_text
 
 WEIGHT = "weight"
@@ -108,10 +108,6 @@ def read_interactions(
     columns = columns_of(INTERACTIONS, params, also={WEIGHT: "value"}, shows_values=True)
     batch = _batch(path, INTERACTIONS, params, columns)
     _require(path, batch, ("user_id", "item_id"))
-    if {WEIGHT, "value"} <= set(map(folded, batch.columns)):
-        raise BatchRefused(
-            f"{path}: columns {WEIGHT!r} and 'value' both mean value", remedy="keep one of them"
-        )
     faults = _faults(batch)
     faults += [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
     is_weighted = folded(columns.theirs("value")) == WEIGHT
