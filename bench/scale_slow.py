@@ -95,7 +95,7 @@ def _write_params(at: Artifacts, users: int | None) -> None:
 
 
 def report(worlds: list[World]) -> None:
-    """Print what each step took at each size, and write the figures.
+    """Print what each step took at each size, and write the figures; exponents only over the same number of users.
 
     Args:
         worlds: the catalogues, whose steps may not all be done.
@@ -109,7 +109,8 @@ def report(worlds: list[World]) -> None:
         )
         for size, one in took.items():
             figures |= {f"{name}_cpu_seconds_{size}": seconds[size], f"{name}_peak_mb_{size}": one["peak_mb"]}
-        if len(took) > 1:
+            figures |= {f"{name}_users_{size}": one["users"]} if "users" in one else {}
+        if len(took) > 1 and len({one.get("users") for one in took.values()}) == 1:
             figures[f"{name}_exponent"] = round(exponent(seconds), 3)
     used = [one for world in worlds for one in world.used.values()]
     figures["steps_at"] = ", ".join(sorted({str(one["commit"]) for one in used}))
