@@ -85,8 +85,9 @@ def fuse(
         report_progress(
             f"choices are made on {len(trial.item_ids):,} items of {len(trial.interactions.users):,} users"
         )
+    heads_on = chosen_on and whole_users(*chosen_on, params.max_validation_items, params.seed)
     recipe = choose_recipe(
-        *(chosen_on or (trial, trial_folds)),
+        *(heads_on or (trial, trial_folds)),
         params,
         users.lambdas,
         k,

@@ -2,7 +2,7 @@
 
 Choosing a head computes profiles of every item several times over. From some number of items on a sample answers the
 same questions. Users are sampled, not items, so that histories stay whole: what a history tells, and how long it is,
-decides what helps. Items have fewer users than in the whole dataset, most of them those with many.
+decides what helps. An item has fewer users there than in the whole dataset, and most of the items are popular ones.
 """
 
 from collections.abc import Sequence
