@@ -222,7 +222,7 @@ class SegmentSearcher:
             unfiltered = max(
                 index.coarseness.n_viewed(sure, width - k), COPIES.n_viewed(k, width - k), viewed
             )
-            wide = index.coarseness.n_listed(n_allowed, unfiltered)
+            wide = index.coarseness.n_listed(n_allowed, n_allowed / int(end - start), unfiltered)
             surely = sure + width - k
             rows_QR = index.scan(queries[short], surely, wide, self._allowed_rows(position, is_allowed_L))
             for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
