@@ -19,8 +19,9 @@ Profiles without words had .1 to .2 in common, and signs found as much as 4 bits
 COMMON_SAMPLE = 4096
 """Vectors that are read for it, evenly spaced."""
 VIEWED_MORE = 16
-UNFILTERED = 0.9
-"""Where less than this share of the live rows is allowed, all that are nearest may have been filtered out."""
+UNFILTERED = 0.8
+"""Where less than this share of the live rows is allowed, all that are nearest may have been filtered out. Searches for
+users leave out items with weights (`RankedSearcher`), a tenth or more, which is no such filter."""
 EXCLUDED = 1.5
 """Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
 

@@ -11,8 +11,8 @@ VIEWED = 400
     ("n_allowed", "share", "times"),
     [
         (100_000, 1.0, 1),
-        (95_000, 0.95, 1),
-        (80_000, 0.8, SIGNS.listed),  # what was nearest may be what a filter took out
+        (85_000, 0.85, 1),
+        (70_000, 0.7, SIGNS.listed),  # what was nearest may be what a filter took out
         (20_000, 1.0, SIGNS.listed),
         (500, 0.005, SIGNS.listed),
     ],
