@@ -197,7 +197,7 @@ def test_a_landing_zone_out_of_reach_ends_the_run_and_refuses_no_file(intake, mo
 def test_a_batch_that_cannot_be_let_in_is_not_reported_as_let_in(intake):
     intake.land("catalogue/names.csv", "item_id,name\n1,Red shoe\n2,Blue shoe\n")
     (became,) = intake.ingest().values()
-    assert [one["check"] for one in became["problems"]] == ["missing_columns", "too_many_bad_rows"]
+    assert [one["check"] for one in became["problems"]] == ["missing_columns"]
     assert "--accept" not in intake.output + intake.run("status").stdout
     assert (
         "cannot be let in" in intake.run("ingest", "--accept", became["batch"], "--why", "x", code=1).stderr
