@@ -204,8 +204,9 @@ def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(publ
     found = head(published)  # one encoder, and what the gate said about it
     assert found.model.hash == new.hash == found.decision["model_hash"] and found.decision["open"]
     published.wait(lambda: published.quiet(PUBLISH, ARRIVALS), "all runs end", SLOW)
-    for dag in (PUBLISH, ARRIVALS):
-        assert {run.state for run in published.airflow.runs(dag)} == {"success"}, published.story()
+    for dag in (PUBLISH, ARRIVALS):  # the next sweep may have begun since
+        states = {run.state for run in published.airflow.runs(dag)}
+        assert "success" in states and "failed" not in states, published.story()
     assert any(run.id.startswith("webhook__") for run in published.airflow.runs(PUBLISH))
     assert list(published.workspaces.glob(f"{PUBLISH}.*")) == []  # each removed its own
 
