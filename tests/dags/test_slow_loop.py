@@ -205,8 +205,8 @@ def test_approved_it_becomes_champion_and_is_published_while_arrivals_go_on(publ
     assert found.model.hash == new.hash == found.decision["model_hash"] and found.decision["open"]
     published.wait(lambda: published.quiet(PUBLISH, ARRIVALS), "all runs end", SLOW)
     for dag in (PUBLISH, ARRIVALS):  # the next sweep may have begun since
-        states = {run.state for run in published.airflow.runs(dag)}
-        assert "success" in states and "failed" not in states, published.story()
+        ended = {run.state for run in published.airflow.runs(dag) if run.state in FINISHED}
+        assert ended == {"success"}, published.story()
     assert any(run.id.startswith("webhook__") for run in published.airflow.runs(PUBLISH))
     assert list(published.workspaces.glob(f"{PUBLISH}.*")) == []  # each removed its own
 
