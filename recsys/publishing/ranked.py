@@ -178,7 +178,7 @@ class RankedSearcher:
             added_S += typical_share * self._typical_S
         is_left_S = _left(items_S, np.fromiter(exclude, np.int64, len(exclude)), only_I)
         factor_S = compared.factor_S.astype(np.float64) * self.growth
-        places = compared.coarse.may_be_best(query_D, k, is_left_S, factor_S, added_S, least)
+        places = compared.coarse.possible_best(query_D, k, is_left_S, factor_S, added_S, least)
         items = items_S[places]
         if not len(items):
             return items, np.empty(0)

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from recsys.dataset.histories import PAD, padded, sample
 from recsys.dataset.interactions import Interactions
+from recsys.ranking.recommender import Recommender
 from recsys.retrieval.exact import Candidates, best_of
 
 # Shape suffixes: U users, B users of a block, I items, C candidates, K list length, R padded relevant items,
@@ -37,7 +38,8 @@ class Scorer(Protocol):
             candidates: item rows.
 
         Returns:
-            scores_UC, finite. A score does not depend on which other users or candidates are scored.
+            scores_UC, finite. A score depends on no other user that is scored. It depends on no other candidate either,
+            unless a second ranker scores the best of them again (`Recommender.second`).
         """
 
 
@@ -106,7 +108,7 @@ def rank(
     """
     columns_UE = None if excluded_UE is None else _columns(excluded_UE, candidates)
     # A second ranker scores the best of all candidates again, so it has to see all of them.
-    needs_all = getattr(scorer, "second", None) is not None
+    needs_all = isinstance(scorer, Recommender) and scorer.second is not None
     size = max(1, len(candidates) if needs_all else min(len(candidates), CANDIDATES_AT_ONCE))
     found = []
     for part in _blocks(users, size):

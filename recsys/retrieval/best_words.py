@@ -38,13 +38,13 @@ def best_and(
     Returns:
         Both together, ascending, and the share of each as `LexicalIndex.shares` has it; 0 without a word of the query.
     """
-    may_be_best = _may_be_best(found, n, n_all, is_left)
-    rows = _merged(also, may_be_best)
+    possible = _possible_best(found, n, n_all, is_left)
+    rows = _merged(also, possible)
     scores = np.zeros(len(rows))
     for word in found:
         scores += word.parts_of(rows)
     shares = share_of(scores, found)
-    best = best_rows(may_be_best, shares[np.searchsorted(rows, may_be_best)], n)
+    best = best_rows(possible, shares[np.searchsorted(rows, possible)], n)
     is_wanted = np.zeros(len(rows), np.bool_)
     for wanted in (also, best):
         is_wanted[np.searchsorted(rows, wanted)] = True
@@ -59,7 +59,7 @@ def _merged(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int6
     return both[is_first]
 
 
-def _may_be_best(
+def _possible_best(
     found: Sequence[QueryWord],
     n: int,
     n_all: int,

@@ -62,7 +62,7 @@ class CoarseRows:
             taken_N[part] = _lengths(rounded_BD * np.float32(step) - turned_BD)
         return cls(whole_ND, step, taken_N, length_N)
 
-    def may_be_best(
+    def possible_best(
         self,
         query_D: NDArray[np.float32],
         k: int,

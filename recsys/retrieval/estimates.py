@@ -9,7 +9,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.retrieval.ordering import may_be_best
+from recsys.retrieval.ordering import likely_best
 from recsys.retrieval.segments import SegmentSearcher
 
 # Shape suffixes: D dimension, N items.
@@ -51,7 +51,7 @@ def near_items(
         return searcher.scores(queries_1D[0], items[places])
 
     # A filter may have left nothing near.
-    may_be_N = may_be_best(about_N, float(off_N.max()), k, sure, None if allowed_I is None else scores_of)
+    may_be_N = likely_best(about_N, float(off_N.max()), k, sure, None if allowed_I is None else scores_of)
     found: NDArray[np.int64] = items[may_be_N]
     return found
 

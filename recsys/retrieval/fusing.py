@@ -69,14 +69,14 @@ def fused(
     return scores_C if user_C is None else scores_C + weights["user_weight"] * _scaled(user_C)
 
 
-def may_be_best(
+def possible_best(
     words_C: NDArray[np.floating],
     cosine_C: NDArray[np.float64],
     off_C: NDArray[np.float64],
     weights: Mapping[str, float],
     k: int,
 ) -> NDArray[np.bool_]:
-    """Which candidates may be among the k best, where cosines are known roughly.
+    """Which candidates can be among the k best, where cosines are known within bounds: none of the best is missing.
 
     Args:
         words_C: as in `fused`.

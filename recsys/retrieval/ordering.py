@@ -39,14 +39,14 @@ def ordered(ids: ItemIds, rows_N: NDArray[np.int64], scores_N: NDArray[np.floati
     return [place for _, _, place in ranked[:k]]
 
 
-def may_be_best(
+def likely_best(
     about_N: NDArray[np.float64],
     off: float,
     k: int,
     sure: int,
     scores_of: Callable[[NDArray[np.int64]], NDArray[np.float64]] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which items may be in a list, as far as estimates of their scores can tell.
+    """Which items are likely to be in a list, as far as estimates of their scores can tell.
 
     Args:
         about_N: an estimate for each item; more than k.

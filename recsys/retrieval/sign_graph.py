@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.retrieval.ordering import may_be_best
+from recsys.retrieval.ordering import likely_best
 from recsys.retrieval.signs import WORD, agreeing, differing, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
@@ -100,7 +100,7 @@ class SignGraph:
             rows_R: rows.
             k: how many are wanted.
             sure: how many of them must be the best; the others are the best by their signs.
-            scores_of: scores of some rows, exactly; see `may_be_best`.
+            scores_of: scores of some rows, exactly; see `likely_best`.
 
         Returns:
             Which of them may be among the best, as far as their signs can tell: [R].
@@ -108,7 +108,7 @@ class SignGraph:
         if len(rows_R) <= k:
             return np.ones(len(rows_R), np.bool_)
         about_R, off = self.estimates(turned_D, rows_R)
-        return may_be_best(about_R, off, k, sure, scores_of and (lambda places: scores_of(rows_R[places])))
+        return likely_best(about_R, off, k, sure, scores_of and (lambda places: scores_of(rows_R[places])))
 
     def estimates(
         self, turned_D: NDArray[np.float32], rows_R: NDArray[np.int64]

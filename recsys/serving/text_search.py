@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from recsys.publishing.released_profiles import Profiles
 from recsys.retrieval.best_words import best_and
 from recsys.retrieval.estimates import estimates, near_items
-from recsys.retrieval.fusing import fused, may_be_best, n_candidates, probabilities
+from recsys.retrieval.fusing import fused, n_candidates, possible_best, probabilities
 from recsys.retrieval.in_place import row_by_row
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.ordering import ordered
@@ -141,5 +141,5 @@ class TextSearch:
 
         size_C = np.abs(cosine_C)
         read(size_C + off_C >= (size_C - off_C).max(initial=-np.inf))  # the largest one scales all others
-        read(may_be_best(words_C, cosine_C, off_C, self._weights, width))
+        read(possible_best(words_C, cosine_C, off_C, self._weights, width))
         return cosine_C

@@ -17,6 +17,7 @@ from recsys.ranking.learning import ItemWeightsSettings
 from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.rankers import RANKERS
 from recsys.ranking.recommender import learn_recommender
+from recsys.ranking.tasks import rank
 from tests.dataset.make import dataset_of, with_matrix
 from tests.ranking.heads import heads_of
 
@@ -129,7 +130,7 @@ def test_items_of_another_catalogue_are_scored_by_their_profiles(ranker):
     np.testing.assert_array_equal(ranker.over(ids).score(dots, nobody, np.arange(N_ITEMS)), dots)
 
 
-def test_a_second_ranker_orders_its_best_candidates_and_leaves_the_others_behind_them(dataset):
+def test_a_second_ranker_orders_its_best_candidates_and_leaves_the_others_behind_them(dataset, monkeypatch):
     mlp = RANKERS["mlp"].learn(dataset, SETTINGS["mlp"])
     judged = learn_recommender(dataset, mlp)
     users, everything = np.arange(60), np.arange(N_ITEMS)
@@ -145,6 +146,11 @@ def test_a_second_ranker_orders_its_best_candidates_and_leaves_the_others_behind
         np.testing.assert_array_equal(
             np.argsort(-scores_UI[user, behind]), np.argsort(-first_UI[user, behind])
         )
+    lists_UK = rank(judged, users, everything, 10).rows_UK
+    monkeypatch.setattr(
+        "recsys.ranking.tasks.CANDIDATES_AT_ONCE", 7
+    )  # of no concern to it: it sees all of them
+    np.testing.assert_array_equal(rank(judged, users, everything, 10).rows_UK, lists_UK)
 
 
 def test_growth_is_one_at_the_size_of_training(ranker, dataset):

@@ -71,18 +71,3 @@ def test_choices_are_ranked_side_by_side_in_blocks_of_users(monkeypatch):
     for place, model in enumerate(models):
         alone = rank(model, task.users, task.candidates, 3, task.excluded_UE).rows_UK
         np.testing.assert_array_equal(found[place], alone)
-
-
-class AsManyAsSeen(Fixed):
-    """A ranker that ranks the best again: its scores say how many candidates it was shown."""
-
-    second = object()
-
-    def scores(self, users, candidates):
-        return np.full((len(users), len(candidates)), len(candidates), np.float32)
-
-
-def test_a_second_ranker_sees_all_candidates_at_once(monkeypatch):
-    monkeypatch.setattr("recsys.ranking.tasks.CANDIDATES_AT_ONCE", 2)
-    found = rank(AsManyAsSeen(None), np.arange(2), np.arange(5), 3)
-    assert (found.scores_UK == 5).all()

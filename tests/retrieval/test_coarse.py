@@ -17,12 +17,12 @@ def unit(vectors_ND):
     return (vectors_ND / np.linalg.norm(vectors_ND, axis=1, keepdims=True)).astype(np.float32)
 
 
-def may_be_best(vectors_ND, query_D, k, without=(), factor_N=None, added_N=None, least=-np.inf):
+def possible_best(vectors_ND, query_D, k, without=(), factor_N=None, added_N=None, least=-np.inf):
     n = len(vectors_ND)
     is_left_N = ~np.isin(np.arange(n), without)
     factor_N = np.ones(n) if factor_N is None else factor_N
     added_N = np.zeros(n) if added_N is None else added_N
-    return CoarseRows.of(vectors_ND).may_be_best(query_D, k, is_left_N, factor_N, added_N, least)
+    return CoarseRows.of(vectors_ND).possible_best(query_D, k, is_left_N, factor_N, added_N, least)
 
 
 @settings(deadline=None, max_examples=100)
@@ -45,7 +45,7 @@ def test_none_of_the_best_is_left_out(data):
     left = np.setdiff1d(np.arange(n), without)
     least = data.draw(st.sampled_from([-np.inf, float(np.median(exact_N))]))
     edge = max(least, np.sort(exact_N[left])[-k])
-    found = may_be_best(vectors_ND, query_D, k, without, factor_N, added_N, least)
+    found = possible_best(vectors_ND, query_D, k, without, factor_N, added_N, least)
     assert {*left[exact_N[left] >= edge].tolist()} <= {*found.tolist()} <= {*left.tolist()}
     assert (np.diff(found) > 0).all()
 
@@ -54,23 +54,23 @@ def test_few_are_left_to_compare():
     draw = np.random.default_rng(3)
     topics_TD = draw.standard_normal((40, 128))
     vectors_ND = unit(topics_TD[draw.integers(0, 40, 5000)] + draw.standard_normal((5000, 128)))
-    lengths = [len(may_be_best(vectors_ND, query_D, 10, np.arange(5))) for query_D in vectors_ND[:50]]
+    lengths = [len(possible_best(vectors_ND, query_D, 10, np.arange(5))) for query_D in vectors_ND[:50]]
     assert np.median(lengths) < 20
 
 
 def test_a_query_without_direction_leaves_all_and_a_list_that_is_too_long_what_there_is():
     eye = np.eye(4, dtype=np.float32)
-    assert may_be_best(eye, np.zeros(4, np.float32), 2).tolist() == [0, 1, 2, 3]
-    assert may_be_best(eye, np.ones(4, np.float32), 3, [0, 1]).tolist() == [2, 3]
-    assert may_be_best(eye, np.ones(4, np.float32), 3, [0, 1, 2, 3]).tolist() == []
-    assert may_be_best(eye, np.ones(4, np.float32), 3, least=1.5).tolist() == []
+    assert possible_best(eye, np.zeros(4, np.float32), 2).tolist() == [0, 1, 2, 3]
+    assert possible_best(eye, np.ones(4, np.float32), 3, [0, 1]).tolist() == [2, 3]
+    assert possible_best(eye, np.ones(4, np.float32), 3, [0, 1, 2, 3]).tolist() == []
+    assert possible_best(eye, np.ones(4, np.float32), 3, least=1.5).tolist() == []
 
 
 def test_dimensions_of_nothing_and_of_next_to_nothing_are_left_out():
     vectors_ND = np.array([[1, 0, 1e-45], [0.6, 0, 0.8e-45], [0.8, 0, 0]], np.float32)
     rows = CoarseRows.of(vectors_ND)
     assert np.isfinite(rows.taken_N).all() and np.isfinite(rows.length_N).all()
-    assert 0 in may_be_best(vectors_ND, np.array([1, 1, 1], np.float32), 1)
+    assert 0 in possible_best(vectors_ND, np.array([1, 1, 1], np.float32), 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux tells them")

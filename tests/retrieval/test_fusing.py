@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recsys.retrieval.fusing import fused, may_be_best
+from recsys.retrieval.fusing import fused, possible_best
 
 WEIGHTS = {"lexical_weight": 0.4, "user_weight": 0.2}
 COSINE = np.array([0.2, 0.4, 0])
@@ -38,10 +38,10 @@ def test_the_best_are_among_those_that_may_be_best_and_most_others_are_not(seed:
     off[cosine.argmax()] = 0  # the largest one is exact
     about = np.minimum(cosine + rng.uniform(-1, 1, 300) * off, cosine.max())
     best = np.argsort(-fused(words, cosine, None, WEIGHTS))[:10]
-    may_be = may_be_best(words, about, off, WEIGHTS, 10)
+    may_be = possible_best(words, about, off, WEIGHTS, 10)
     assert may_be[best].all() and 10 <= may_be.sum() < 60
 
 
 def test_all_of_a_short_list_may_be_best() -> None:
-    assert may_be_best(np.zeros(3), COSINE, np.full(3, 0.1), WEIGHTS, 3).all()
-    assert may_be_best(np.zeros(0), np.zeros(0), np.zeros(0), WEIGHTS, 3).shape == (0,)
+    assert possible_best(np.zeros(3), COSINE, np.full(3, 0.1), WEIGHTS, 3).all()
+    assert possible_best(np.zeros(0), np.zeros(0), np.zeros(0), WEIGHTS, 3).shape == (0,)
