@@ -96,7 +96,7 @@ def first_light(task: "Task", vectors_ID: "NDArray[np.float32]", run: Path) -> d
 
     params = Settings.load(ROOT / "params.yaml")
     warm_texts = [task.texts[row] for row in task.warm]
-    head = learn_over_vectors(warm_texts, vectors_ID[task.warm], params.first_light)
+    head = learn_over_vectors(warm_texts, lambda places: vectors_ID[task.warm[places]], params.first_light)
     if head is None:
         raise ValueError(f"{len(warm_texts)} texts are too few for first light, or have no word")
     profiles_ID = head.profiles(task.texts, vectors_ID)

@@ -151,7 +151,7 @@ def learn_from_texts(
 
 def learn_over_vectors(
     texts: Sequence[str],
-    vectors_NL: NDArray[np.float32],
+    vectors_of: Callable[[NDArray[np.int64]], NDArray[np.float32]],
     params: FirstLightParams,
     fit: Fit = no_views,
 ) -> KernelHead | None:
@@ -159,7 +159,7 @@ def learn_over_vectors(
 
     Args:
         texts: of a catalogue.
-        vectors_NL: their unit vectors by the base encoder.
+        vectors_of: from places of texts to their unit vectors by the base encoder, [M, L]; asked for landmarks alone.
         params: section `first_light`.
         fit: makes the kernels of views over the landmarks; called with their rows. Of items with the same text, only
             the last one can be a landmark.
@@ -176,4 +176,4 @@ def learn_over_vectors(
     except EncoderError:
         return None
     rows = np.array([row_of[text] for text in landmarks.texts])
-    return learn_from_texts(landmarks.texts, vectors_NL[rows], lexical, params, landmarks.n_texts, fit(rows))
+    return learn_from_texts(landmarks.texts, vectors_of(rows), lexical, params, landmarks.n_texts, fit(rows))

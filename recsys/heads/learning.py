@@ -55,13 +55,17 @@ class Learned:
     directions: Directions
 
 
-def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead:
+def learn_head(
+    dataset: Dataset, recipe: Recipe, params: FusionParams, part: Dataset | None = None
+) -> KernelHead:
     """Learn the head of a recipe from the whole dataset.
 
     Args:
         dataset: what may be learned from.
         recipe: lexical share and metric power, or first light, which learns from texts and views of warm items alone.
         params: section `fusion`.
+        part: some users with all their items, by whose scores it is measured how much separate words have to count;
+            None: the whole dataset.
 
     Returns:
         The head.
@@ -70,13 +74,15 @@ def learn_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> Kernel
         ValueError: the recipe has no head, no text has a word, or the texts are too few for first light.
         TrainingError: the kernel cannot be inverted, or there is no interaction.
     """
-    head = find_head(dataset, recipe, params)
+    head = find_head(dataset, recipe, params, part)
     if head is None:
         raise ValueError("no text of the dataset has a word, or they are too few for first light")
     return head
 
 
-def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelHead | None:
+def find_head(
+    dataset: Dataset, recipe: Recipe, params: FusionParams, part: Dataset | None = None
+) -> KernelHead | None:
     """Like `learn_head`, for a part of a dataset: None where its texts have no word, or are too few for first light."""
     if recipe.first_light is not None:
         return first_light_of(dataset, recipe.first_light, warm_views(dataset, params, recipe.view_weights))
@@ -92,7 +98,10 @@ def find_head(dataset: Dataset, recipe: Recipe, params: FusionParams) -> KernelH
     words = None
     if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
-        words = _words(dataset, surveyed, learned, stretch_D, recipe, params)
+        part = dataset if part is None else part
+        ridge_lambda = recipe.ridge_lambda * (len(part.warm) / len(dataset.warm))  # it stands beside XᵀX
+        scaled = replace(recipe, ridge_lambda=ridge_lambda)
+        words = _words(part, surveyed, learned, stretch_D, scaled, params)
     return KernelHead(
         learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words, views=learned.views
     )
@@ -110,7 +119,8 @@ def first_light_of(dataset: Dataset, params: FirstLightParams, fit: Fit = no_vie
         The head.
     """
     warm = dataset.warm
-    return learn_over_vectors([dataset.texts[row] for row in warm], dataset.vectors_ID[warm], params, fit)
+    texts = [dataset.texts[row] for row in warm]
+    return learn_over_vectors(texts, lambda places: dataset.vectors_ID[warm[places]], params, fit)
 
 
 def warm_views(dataset: Dataset, params: FusionParams, view_weights: Mapping[str, float]) -> Fit:

@@ -1,6 +1,6 @@
 """Ridge users, and ranker `dot`: a candidate's score is the inner product of its profile with the user's."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.histories import sums
+from recsys.dataset.histories import sample, sums
+from recsys.dataset.interactions import Interactions
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
@@ -18,7 +19,10 @@ from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.typical import Typical, typical_share
 from recsys.storage.arrays import rows_of
 
-# Shape suffixes: U users, I items, C candidates, D dimension.
+# Shape suffixes: U users, I items, N some items, C candidates, D dimension.
+ProfilesOf = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Item rows -> their profiles, [N, D], unit rows."""
+PROFILES_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,54 @@ def ridge_of(dataset: Dataset, growth: float = 1.0) -> Ridge:
     known, vectors_ID, first = dataset.interactions, dataset.vectors_ID, dataset.lexical_width
     prior_RD = prior_among(known.users, known.matrix_UI, vectors_ID.__getitem__, dataset.prior_weight, first)
     return Ridge(gram_of(vectors_ID, dataset.warm), dataset.ridge_lambda * growth, first, prior_RD)
+
+
+def ridge_by_sample(
+    known: Interactions,
+    profiles_of: ProfilesOf,
+    ridge_lambda: float,
+    lexical_width: int,
+    prior_weight: float,
+    n_most_used: int,
+    n_others: int,
+    seed: int,
+) -> Ridge:
+    """Like `ridge_of`, where the profiles of all warm items would take too much time and memory.
+
+    XᵀX is the sum over the items with the most users, and over a sample of the others, multiplied by how many they are
+    for each one in the sample. So it is right in the mean, whatever distinguishes the items that most users know.
+
+    Args:
+        known: likes.
+        profiles_of: of items.
+        ridge_lambda: λ.
+        lexical_width: number of leading dimensions of profiles that it leaves out.
+        prior_weight: of the users' prior.
+        n_most_used: items with the most users, all of which are read.
+        n_others: the most other items that are read, at least one.
+        seed: of their sample.
+
+    Returns:
+        Ridge regression with the estimated Gram matrix.
+
+    Source: Cochran 1977, Sampling Techniques, chapter 5 (stratified random sampling).
+    """
+    prior_RD = prior_among(known.users, known.matrix_UI, profiles_of, prior_weight, lexical_width)
+    most_used = known.most_used(n_most_used)
+    others = np.setdiff1d(known.warm, most_used)
+    drawn = sample(others, n_others, seed)
+    gram_DD = _gram_by_blocks(most_used, profiles_of)
+    if len(drawn):
+        gram_DD += _gram_by_blocks(drawn, profiles_of) * (len(others) / len(drawn))
+    return Ridge(gram_DD, ridge_lambda, lexical_width, prior_RD)
+
+
+def _gram_by_blocks(rows: NDArray[np.int64], profiles_of: ProfilesOf) -> NDArray[np.float64]:
+    """XᵀX of some items, at least one; few of their profiles are in memory at once."""
+    gram_DD = gram_of(profiles_of(rows[:PROFILES_AT_ONCE]))
+    for start in range(PROFILES_AT_ONCE, len(rows), PROFILES_AT_ONCE):
+        gram_DD += gram_of(profiles_of(rows[start : start + PROFILES_AT_ONCE]))
+    return gram_DD
 
 
 def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:

@@ -40,5 +40,17 @@ def learn_mlp(dataset: Dataset, settings: MlpSettings) -> Mlp | None:
     """
     if len(dataset.warm) < 2:
         return None
-    weights = ItemWeights.learn(dataset, settings.weights) if settings.weights else None
+    return mlp_over(ItemWeights.learn(dataset, settings.weights) if settings.weights else None, settings)
+
+
+def mlp_over(weights: ItemWeights | None, settings: MlpSettings) -> Mlp:
+    """Add the heads to a first ranker.
+
+    Args:
+        weights: the first ranker; None: the inner product.
+        settings: what validation chose.
+
+    Returns:
+        The ranker.
+    """
     return Mlp(weights or Dot(), settings.heads, settings.depth, settings.purchase_weight, settings.traits)

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from recsys.dataset.dataset import Dataset
-from recsys.ranking.dot import ridge_of
+from recsys.dataset.interactions import Interactions
+from recsys.profiles.ridge import Ridge
+from recsys.ranking.dot import ProfilesOf, ridge_by_sample, ridge_of
 from recsys.ranking.ease import ease_weights, prior_scale
 from recsys.ranking.item_weights import ItemWeights, digests
 
@@ -63,7 +65,44 @@ def learn_item_weights(dataset: Dataset, settings: ItemWeightsSettings) -> ItemW
     Returns:
         None where there is nothing to learn from.
     """
-    found = co_occurrence(dataset, settings.max_items, settings.head_share)
+    return _learned(co_occurrence(dataset, settings.max_items, settings.head_share), settings)
+
+
+def learn_by_sample(
+    known: Interactions,
+    profiles_of: ProfilesOf,
+    ridge_lambda: float,
+    lexical_width: int,
+    prior_weight: float,
+    settings: ItemWeightsSettings,
+    n_items: int,
+    seed: int,
+) -> ItemWeights | None:
+    """Like `learn_item_weights`, where the profiles of all items would take too much time and memory.
+
+    Args:
+        known: all interactions.
+        profiles_of: of items.
+        ridge_lambda: λ of users over these profiles.
+        lexical_width: number of leading dimensions of profiles that ridge regression leaves out.
+        prior_weight: of the users' prior.
+        settings: what validation chose.
+        n_items: the most items without weights whose profiles are read, see `ridge_by_sample`.
+        seed: of their sample.
+
+    Returns:
+        None where there is nothing to learn from.
+    """
+    if len(known.warm) < 2:
+        return None
+    ridge = ridge_by_sample(
+        known, profiles_of, ridge_lambda, lexical_width, prior_weight, settings.max_items, n_items, seed
+    )
+    found = co_occurrence_by(known, profiles_of, ridge, settings.max_items, settings.head_share)
+    return _learned(found, settings)
+
+
+def _learned(found: "CoOccurrence | None", settings: ItemWeightsSettings) -> ItemWeights | None:
     if found is None:
         return None
     weights = item_weights(found, settings.ease_lambda, settings.weights_per_item)
@@ -93,8 +132,6 @@ class CoOccurrence:
 def co_occurrence(dataset: Dataset, max_items: int, head_share: float) -> CoOccurrence | None:
     """Compute what is the same for weights of every λ and lift.
 
-    In the dimensions of separate words nothing is regressed, so leaving an item out does not change its score there.
-
     Args:
         dataset: with profiles and λ.
         max_items: the most items with weights between them: those with the most users.
@@ -103,19 +140,40 @@ def co_occurrence(dataset: Dataset, max_items: int, head_share: float) -> CoOccu
     Returns:
         None where fewer than two items are warm, or where interactions contradict the profile scores.
     """
-    warm = dataset.warm
-    if len(warm) < 2:
+    if len(dataset.warm) < 2:
         return None
-    digests_W = digests([dataset.item_ids[row] for row in warm])
+    profiles_of, ridge = dataset.vectors_ID.__getitem__, ridge_of(dataset)
+    return co_occurrence_by(dataset.interactions, profiles_of, ridge, max_items, head_share)
+
+
+def co_occurrence_by(
+    known: Interactions, profiles_of: ProfilesOf, ridge: Ridge, max_items: int, head_share: float
+) -> CoOccurrence | None:
+    """Compute the same from the profiles of the items that may have weights, and what users share.
+
+    In the dimensions of separate words nothing is regressed, so leaving an item out does not change its score there.
+
+    Args:
+        known: interactions; at least two items are warm.
+        profiles_of: of items.
+        ridge: with the Gram matrix of all warm items.
+        max_items: the most items with weights between them: those with the most users.
+        head_share: share of the warm items, those with the most users, that is the head.
+
+    Returns:
+        None where interactions contradict the profile scores.
+    """
+    warm = known.warm
+    digests_W = digests([known.item_ids[row] for row in warm])
     order = np.argsort(digests_W)
     # in single precision, as for every earlier challenger
-    histories_UT = csr_array(dataset.interactions.matrix_UI[:, warm[order]], dtype=np.float32)
+    histories_UT = csr_array(known.matrix_UI[:, warm[order]], dtype=np.float32)
     n_users_T = np.asarray(histories_UT.sum(axis=0)).ravel()
     inside = np.sort(np.argsort(-n_users_T, kind="stable")[:max_items])
     histories_US = csr_array(histories_UT[:, inside])
-    profiles_SD = dataset.vectors_ID[warm[order[inside]]].astype(np.float64)
-    weights_SD = ridge_of(dataset).weights(profiles_SD).astype(np.float64)
-    words, others = slice(dataset.lexical_width), slice(dataset.lexical_width, None)
+    profiles_SD = profiles_of(warm[order[inside]]).astype(np.float64)
+    weights_SD = ridge.weights(profiles_SD).astype(np.float64)
+    words, others = slice(ridge.lexical_width), slice(ridge.lexical_width, None)
     words_SS, ridge_SS = (weights_SD[:, part] @ profiles_SD[:, part].T for part in (words, others))
     prior_SS = words_SS + ridge_SS / (1 - np.diag(ridge_SS))
     ridge_SS += words_SS
@@ -124,7 +182,7 @@ def co_occurrence(dataset: Dataset, max_items: int, head_share: float) -> CoOccu
     scale = prior_scale(gram_SS, prior_SS)
     if scale <= 0:
         return None
-    head = dataset.interactions.head(warm, head_share)
+    head = known.head(warm, head_share)
     is_head_T = np.isin(warm[order], head) & np.isin(np.arange(len(order)), inside)
     return CoOccurrence(digests_W[order], is_head_T, inside, gram_SS, ridge_SS, prior_SS * scale, scale)
 

@@ -12,6 +12,8 @@ from recsys.catalogue.weighting import Scales
 from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.reference import EncoderReference
+from recsys.features.views import take
+from recsys.heads.kernel_head import KernelHead
 from recsys.heads.learning import learn_head
 from recsys.heads.packing import pack_head
 from recsys.heads.params import FusionParams
@@ -20,10 +22,10 @@ from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference, RankerPart
 from recsys.profiles.params import UsersParams
 from recsys.ranking.event_examples import Events
+from recsys.ranking.event_learning import mlp_over
 from recsys.ranking.head_and_tail import TailRule
 from recsys.ranking.item_weights import ItemWeights
-from recsys.ranking.learning import ItemWeightsSettings
-from recsys.ranking.mlp import Mlp
+from recsys.ranking.learning import ItemWeightsSettings, learn_by_sample
 from recsys.ranking.params import RankerParams
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.learned import LearnedChoice, choose_learned_ranker
@@ -58,7 +60,8 @@ def fuse(
         dataset: the training side with this encoder's vectors. It includes the interactions with held-out items.
         folds: rows of the held-out items of each fold. The encoder has not learned from them either.
         params: section `fusion`. Where there are more than its `max_validation_items`, choices are made on a part of
-            dataset and folds, see `recsys/validation/sampling.py`; learned rankers are tried on all.
+            dataset and folds, see `recsys/validation/sampling.py`, and item weights are learned from the profiles of
+            about as many items; learned rankers are tried on all.
         first_light: section `first_light`; its head is taken where none that learns from users is better.
         users: section `users`; the encoder alone is judged with its `ridge_lambda` and the `prior_weight` of the
             dataset, as it is released; heads with all its `lambdas` and `prior_weights`.
@@ -124,17 +127,11 @@ def fuse(
     )
     recipe = for_items_of(recipe, dataset, trial)
     report_progress(recipe.sentence)
-    head = learn_head(dataset, recipe, params)
-    ranker = None
+    head = learn_head(dataset, recipe, params, trial)
     settings = recipe.item_weights(params)
-    if settings is not None or ranking.kinds:
-        profiled = replace(
-            dataset,
-            vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
-            ridge_lambda=recipe.lambda_of(head),
-            lexical_width=head.lexical_width,
-            prior_weight=recipe.prior_weight,
-        )
+    choice, weights = LearnedChoice(None, "", {}), None
+    if ranking.kinds or settings is not None and is_whole:
+        profiled = _profiled(dataset, head, recipe)
         choice = choose_learned_ranker(
             dataset,
             profiled,
@@ -151,7 +148,10 @@ def fuse(
             report_progress,
         )
         recipe = replace(recipe, lists={**recipe.lists, **choice.lists})
-        ranker = _ranker(profiled, settings, choice, cache / "rankers", report_progress)
+        weights = ItemWeights.learn(profiled, settings) if settings else None
+    elif settings is not None:
+        weights = _weights_by_sample(dataset, head, recipe, settings, params)
+    ranker = _ranker(weights, settings, choice, cache / "rankers", report_progress)
     packed = pack_head(base, head, cache / "heads")
     if not chosen.is_yes_or_no:
         report_progress(f"feedback counts by {chosen.name}")
@@ -166,14 +166,49 @@ def fuse(
     return made, recipe
 
 
+def _profiled(dataset: Dataset, head: KernelHead, recipe: Recipe) -> Dataset:
+    """The dataset with the profiles that ship."""
+    return replace(
+        dataset,
+        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
+        ridge_lambda=recipe.lambda_of(head),
+        lexical_width=head.lexical_width,
+        prior_weight=recipe.prior_weight,
+    )
+
+
+def _weights_by_sample(
+    dataset: Dataset, head: KernelHead, recipe: Recipe, settings: ItemWeightsSettings, params: FusionParams
+) -> ItemWeights | None:
+    """Learn item weights from all interactions, but from the profiles of no more items than validation may choose on.
+
+    To compute profiles is most of the work: stage `profiles` does so for all items, once the challenger is packed.
+    """
+
+    def profiles_of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        texts = [dataset.texts[row] for row in rows]
+        return head.profiles(texts, dataset.vectors_ID[rows], take(dataset.views, rows))
+
+    return learn_by_sample(
+        dataset.interactions,
+        profiles_of,
+        recipe.lambda_of(head),
+        head.lexical_width,
+        recipe.prior_weight,
+        settings,
+        params.max_validation_items,
+        params.seed,
+    )
+
+
 def _ranker(
-    profiled: Dataset,
+    weights: ItemWeights | None,
     settings: ItemWeightsSettings | None,
     choice: LearnedChoice,
     rankers: Path,
     report_progress: Callable[[str], None],
 ) -> RankerPart | None:
-    """Learn the chosen ranker from the whole training side, and pack it; None for `dot`."""
+    """Pack the chosen ranker, which was learned from the whole training side; None for `dot`."""
     if settings is not None:
         report_progress(
             f"item weights with λ = {settings.ease_lambda:g}, head factor {settings.head_factor:g} and "
@@ -181,7 +216,6 @@ def _ranker(
         )
     if choice.reason:
         report_progress(choice.reason)
-    if choice.settings is not None and (mlp := Mlp.learn(profiled, choice.settings)) is not None:
-        return pack_ranker("mlp", mlp, rankers)
-    weights = ItemWeights.learn(profiled, settings) if settings else None
+    if choice.settings is not None:
+        return pack_ranker("mlp", mlp_over(weights, choice.settings), rankers)
     return pack_ranker("item_weights", weights, rankers) if weights else None

@@ -7,6 +7,7 @@ from recsys.heads.learning import learn_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.validation.choosing import choose_recipe
+from recsys.validation.sampling import whole_users
 from tests.dataset.make import with_matrix
 
 HELD = np.arange(3, 120, 4)
@@ -74,6 +75,22 @@ def test_a_head_of_few_items_has_up_to_twice_as_many_directions(dataset, fusion_
     assert params.for_items(1) == params  # never twice
     split = learn_head(dataset, replace(recipe, words_weight=1.0), params)  # the dimensions for words stay
     assert split.dim == width and split.lexical_width == fusion_params.words_width
+
+
+def test_how_much_separate_words_count_is_measured_on_a_part_with_the_lambda_of_its_items(
+    dataset, fusion_params
+):
+    """A part with half of the items: its λ is half, so the words' share of the length is about the same."""
+    recipe = Recipe(0.3, 0.75, 4.0, None, {}, words_weight=1.0)
+    part, _ = whole_users(dataset, (), 60, seed=0)
+    assert len(part.warm) < 0.6 * len(dataset.warm)
+    whole, same, by_part = (learn_head(dataset, recipe, fusion_params, one) for one in (None, dataset, part))
+    assert same.words.share == whole.words.share
+    assert by_part.words.share != whole.words.share
+    assert by_part.words.share == pytest.approx(whole.words.share, rel=0.2)
+    np.testing.assert_array_equal(
+        by_part.projection_MD, whole.projection_MD
+    )  # directions are learned from all
 
 
 @pytest.mark.parametrize("users", [[], [0]])
