@@ -21,6 +21,8 @@ from recsys.errors import TrainingError
 RANK_TOLERANCE = 1e-6
 EXACT_FROM = 1.5
 """Below this many users per direction all eigenvectors are computed."""
+BLOCK_USERS = 512
+"""Users whose functions are evaluated at once; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def find_directions(
     """Find the directions that explain most of the users' functions.
 
     Args:
-        kernel_MM: the landmarks' kernel; overwritten.
+        kernel_MM: the landmarks' kernel; overwritten, and let go if the caller keeps no reference.
         tastes_UM: R, histories of users over the landmarks; users without a history are left out.
         kernel_lambda: λ > 0.
         width: the most directions; there are fewer where users or landmarks span fewer.
@@ -61,7 +63,7 @@ def find_directions(
     """
     from scipy.linalg import cho_factor, cho_solve
 
-    tastes_UM = tastes_UM[(tastes_UM != 0).any(axis=1)]
+    tastes_UM = tastes_UM[(tastes_UM != 0).any(axis=1)]  # a copy, which is overwritten
     if len(tastes_UM) == 0:
         raise TrainingError("fusion: no user interacted with a landmark", remedy="land interactions")
     kernel_MM.flat[:: len(kernel_MM) + 1] += np.float32(kernel_lambda)
@@ -73,13 +75,17 @@ def find_directions(
             f"fusion: the kernel cannot be inverted: {error}", remedy="raise kernel_lambda"
         ) from error
     weights_UM = np.ascontiguousarray(cho_solve(factor, tastes_UM.T, check_finite=False).T)
+    del kernel_MM, factor  # at most three matrices of this size are in memory at once
     # L K = R - λ L, because L (K + λI) = R
-    carried_UM = tastes_UM - np.float32(kernel_lambda) * weights_UM
+    carried_UM = tastes_UM
+    for start in range(0, len(carried_UM), BLOCK_USERS):
+        part = slice(start, start + BLOCK_USERS)
+        carried_UM[part] -= np.float32(kernel_lambda) * weights_UM[part]
     products_UU = carried_UM @ weights_UM.T
     products_UU = (products_UU + products_UU.T) / 2
     lengths_U = np.sqrt(np.maximum(products_UU.diagonal(), np.finfo(np.float32).tiny))
     products_UU /= lengths_U[:, None] * lengths_U[None, :]
-    values_D, vectors_UD = _leading(products_UU, min(width, len(products_UU), len(kernel_MM)), seed)
+    values_D, vectors_UD = _leading(products_UU, min(width, *weights_UM.shape), seed)
     real = values_D > RANK_TOLERANCE * values_D[0]
     values_D, vectors_UD = values_D[real], vectors_UD[:, real]
     mix_UD = vectors_UD / np.sqrt(values_D) / lengths_U[:, None]

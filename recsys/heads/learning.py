@@ -225,15 +225,27 @@ def learn(
     """
     kernel = Kernel(surveyed.lexical, share, params.gamma)
     views = _weighted(surveyed.view_kernels, view_weights)
+    if not by_users:
+        own = own_directions(_own_kernel(kernel, views, surveyed), params.width, params.seed)
+        return Learned(kernel, views, own)
+    found = find_directions(
+        _own_kernel(kernel, views, surveyed),
+        surveyed.tastes_UM,
+        params.kernel_lambda,
+        params.width,
+        params.seed,
+    )
+    return Learned(kernel, views, found)
+
+
+def _own_kernel(kernel: Kernel, views: Mapping[str, ViewKernel], surveyed: Survey) -> NDArray[np.float32]:
+    """The kernel of the landmarks among themselves, [M, M]."""
     n = len(surveyed.vectors_ML)
     kernel_MM = np.empty((n, n), np.float32)
     own = _compared(kernel, views, surveyed, surveyed.words_MV, surveyed.vectors_ML, surveyed.views)
     for part, block in own:
         kernel_MM[part] = block
-    if not by_users:
-        return Learned(kernel, views, own_directions(kernel_MM, params.width, params.seed))
-    found = find_directions(kernel_MM, surveyed.tastes_UM, params.kernel_lambda, params.width, params.seed)
-    return Learned(kernel, views, found)
+    return kernel_MM
 
 
 def words_of(
