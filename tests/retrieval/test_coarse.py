@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.retrieval.coarse import CoarseRows
+from recsys.retrieval.params import SIGNS_FROM
 
 
 def unit(vectors_ND):
@@ -50,12 +51,30 @@ def test_none_of_the_best_is_left_out(data):
     assert (np.diff(found) > 0).all()
 
 
-def test_few_are_left_to_compare():
+@pytest.mark.parametrize("dim", [128, 1024])
+def test_few_are_left_to_compare(dim):
+    vectors_ND = topics(dim, 5000)
+    rows, everywhere = CoarseRows.of(vectors_ND), np.ones(5000, np.bool_)
+    assert (rows.signs is not None) == (dim >= SIGNS_FROM)
+    lengths = [
+        len(rows.possible_best(query_D, 10, everywhere, np.ones(5000), np.zeros(5000)))
+        for query_D in vectors_ND[:50]
+    ]
+    assert np.median(lengths) < (20 if dim == 128 else 80)  # inner products of more numbers differ less
+
+
+def test_long_lists_of_wide_vectors_hold_the_best_too():
+    vectors_ND = topics(1024, 3000)
+    for query_D in vectors_ND[:5]:
+        found = possible_best(vectors_ND, query_D, 900)  # more than FEW are left by their signs
+        best = np.argsort(-(vectors_ND.astype(np.float64) @ query_D.astype(np.float64)))[:900]
+        assert {*best.tolist()} <= {*found.tolist()} and len(found) < 2000
+
+
+def topics(dim, n):
     draw = np.random.default_rng(3)
-    topics_TD = draw.standard_normal((40, 128))
-    vectors_ND = unit(topics_TD[draw.integers(0, 40, 5000)] + draw.standard_normal((5000, 128)))
-    lengths = [len(possible_best(vectors_ND, query_D, 10, np.arange(5))) for query_D in vectors_ND[:50]]
-    assert np.median(lengths) < 20
+    topics_TD = draw.standard_normal((40, dim))
+    return unit(topics_TD[draw.integers(0, 40, n)] + draw.standard_normal((n, dim)))
 
 
 def test_a_query_without_direction_leaves_all_and_a_list_that_is_too_long_what_there_is():
