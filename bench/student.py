@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
@@ -140,7 +141,7 @@ def warm_set(task: Task, validation_share: float, seed: int) -> TrainingSet:
     ids = tuple(task.item_ids[row] for row in warm)
     is_held_I = np.random.default_rng(seed).random(len(warm)) < validation_share
     interactions = Interactions(ids, task.users, task.interactions.matrix_UI[:, warm].tocsr())
-    return TrainingSet(interactions, tuple(task.texts[row] for row in warm), (), is_held_I, {})
+    return TrainingSet(interactions, tuple(task.texts[row] for row in warm), pa.table({}), is_held_I, {})
 
 
 def taught(training_set: TrainingSet, params: FinetuneParams) -> Corpus:

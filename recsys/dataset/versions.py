@@ -29,6 +29,22 @@ def places_of(items: pa.Table, rows: pa.Table, what: str) -> NDArray[np.int64]:
     return np.asarray(joined["place"].combine_chunks(), np.int64)
 
 
+def rows_at(places: pa.Table, rows: pa.Table) -> pa.Int64Array:
+    """Find the row of the catalogue in which each version is described.
+
+    Args:
+        places: part and line of the versions.
+        rows: part and line of all rows of the catalogue, each there once.
+
+    Returns:
+        One row per version; null where there is none.
+    """
+    keyed = rows.select(["part", "line"]).append_column("row", pa.array(np.arange(len(rows))))
+    wanted = places.select(["part", "line"]).append_column("order", pa.array(np.arange(len(places))))
+    joined = wanted.join(keyed, keys=["part", "line"], join_type="left outer").sort_by("order")
+    return joined["row"].combine_chunks()
+
+
 def texts_of(items: pa.Table, versions: pa.Table) -> tuple[str, ...]:
     """The text of each item's chosen version.
 
@@ -42,9 +58,31 @@ def texts_of(items: pa.Table, versions: pa.Table) -> tuple[str, ...]:
     Raises:
         ArtifactMissing: a text is missing; names item, part and line.
     """
-    texts = versions["text"].take(pa.array(places_of(items, versions, "text")))
+    texts = taken(versions["text"], pa.array(places_of(items, versions, "text")))
     _require(items, texts, "text")
     return tuple(texts.to_pylist())
+
+
+def taken(texts: pa.ChunkedArray, rows: pa.Int64Array) -> pa.ChunkedArray:
+    """Some of the texts of a column, which may hold more than the 2 GiB that one array of type string can.
+
+    Args:
+        texts: the column.
+        rows: of the column; null gives null.
+
+    Returns:
+        large_string, one for each row. Arrow's `take` would first copy the whole column.
+    """
+    row_N, ends = rows.fill_null(-1).to_numpy(), np.cumsum([len(one) for one in texts.chunks])
+    chunk_N = np.where(row_N < 0, len(ends), np.searchsorted(ends, row_N, side="right"))
+    order = np.argsort(chunk_N, kind="stable")
+    bounds = np.searchsorted(chunk_N[order], np.arange(len(ends) + 1))
+    pieces = [
+        chunk.take(pa.array(row_N[order[start:end]] - (ends[number] - len(chunk)))).cast(pa.large_string())
+        for number, (chunk, start, end) in enumerate(zip(texts.chunks, bounds[:-1], bounds[1:], strict=True))
+    ]
+    missing = pa.nulls(len(order) - bounds[-1], pa.large_string())
+    return pa.chunked_array([*pieces, missing]).take(pa.array(np.argsort(order)))
 
 
 def _require(items: pa.Table, values: pa.ChunkedArray, what: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.storage.arrays import let_go
 from recsys.storage.atomic import TEMPORARY_PREFIX, time_of_folder, whole_file
 
 # Shape suffixes: N requested rows, M rows of a pair, D dimension.
@@ -27,6 +28,8 @@ SUM_BYTES = 8
 # vector is rewritten only a few times, and an arrival never touches large pairs.
 MERGE_AT = 16
 ABANDONED_S = 24 * 3600
+COPIED_AT_ONCE = 65_536
+"""Vectors that are read from a file at once; bounds memory."""
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +84,11 @@ class VectorCache:
             # In the order of the file, so that a memory map is read forward.
             order = np.argsort(rows)
             of_N, rows = of_N[order], rows[order]
-            vectors = np.asarray(pair.vectors[rows])
-            if not (_sums(vectors) == pair.keys[rows, HASH_BYTES:]).all():
+            if _copied(pair, rows, vectors_ND, of_N):
+                found_N[of_N] = True
+            else:
+                vectors_ND[of_N] = 0
                 self._drop(pair.name, "a vector is not what was written")
-                continue
-            vectors_ND[of_N], found_N[of_N] = vectors, True
         return vectors_ND, found_N
 
     def add(self, text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -236,6 +239,20 @@ def key_rows(text_hashes: Sequence[str]) -> NDArray[np.uint8]:
     if len(joined) != HASH_BYTES * len(text_hashes):
         raise ValueError("text hashes are 64 hex digits each")
     return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
+
+
+def _copied(
+    pair: _Pair, rows: NDArray[np.int64], vectors_ND: NDArray[np.float32], of_N: NDArray[np.int64]
+) -> bool:
+    """Copy rows of a pair to places of `vectors_ND`; False at the first vectors that are not what was written."""
+    for start in range(0, len(rows), COPIED_AT_ONCE):
+        part = slice(start, start + COPIED_AT_ONCE)
+        vectors = np.asarray(pair.vectors[rows[part]])
+        if not (_sums(vectors) == pair.keys[rows[part], HASH_BYTES:]).all():
+            return False
+        vectors_ND[of_N[part]] = vectors
+        let_go(pair.vectors)
+    return True
 
 
 def _prefixes(keys: NDArray[np.uint8]) -> NDArray[np.uint64]:

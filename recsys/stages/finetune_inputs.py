@@ -13,7 +13,8 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.traits import traits_at
+from recsys.dataset.traits import Traits, traits_at
+from recsys.dataset.versions import rows_at, taken
 from recsys.encoders.reference import EncoderReference
 from recsys.evaluation.provenance import holdout_of
 from recsys.features.text import SCHEMA, feature_files
@@ -126,8 +127,14 @@ def read_dataset(
         settings.fusion.seed,
         prior_weight=settings.users.tried_with(settings.privacy).prior_weight,
         views=views_at(at.features, found.item_ids),
-        traits=traits_at(at.data, found.places, settings.ranker.traits),
+        traits=_traits(settings, at, found),
     )
+
+
+def _traits(settings: Settings, at: Artifacts, found: TrainingSet) -> Traits:
+    names = settings.ranker.traits
+    places = found.places if names else found.places.slice(0, 0)
+    return traits_at(at.data, list(zip(*places.to_pydict().values(), strict=True)), names)
 
 
 def read_folds(at: Artifacts, job: Job, params: FinetuneParams) -> tuple[NDArray[np.int64], ...]:
@@ -158,7 +165,6 @@ def judged_queries(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -
 def _dates(at: Artifacts, found: TrainingSet) -> dict[str, NDArray[np.float64]]:
     """When items came out, by the attributes of the version that evaluation uses."""
     names = ["part", "line", "attributes"]
-    rows = [part.rows().select(names) for part in list_parts(at.data, CATALOGUE)]
-    return dates_in_attributes(
-        pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(names), *rows]), found.places
-    )
+    parts = [part.rows(names) for part in list_parts(at.data, CATALOGUE)]
+    rows = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(names), *parts])
+    return dates_in_attributes(taken(rows["attributes"], rows_at(found.places, rows)))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.split import Split
-from recsys.dataset.versions import places_of
+from recsys.dataset.versions import places_of, taken
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import ConfigError
 from recsys.progress import report_progress
@@ -140,7 +140,7 @@ def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
     """
     used = pa.concat_arrays([pc.unique(side["item_id"]) for side in (split.train, split.test)])
     items = split.items.filter(pc.invert(pc.is_in(split.items["item_id"], value_set=used)))
-    texts = versions["text"].take(pa.array(places_of(items, versions, "text")))
+    texts = taken(versions["text"], pa.array(places_of(items, versions, "text")))
     return tuple(sorted({text for text in texts.to_pylist() if text}))  # an item may have a picture instead
 
 

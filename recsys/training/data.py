@@ -31,7 +31,7 @@ class TrainingSet:
     """All interactions of the training side; every item has one."""
     texts: tuple[str, ...]
     """One per item: the version that evaluation uses too."""
-    places: tuple[tuple[str, int], ...]
+    places: pa.Table
     """Part and line of each text."""
     is_held_I: NDArray[np.bool_]
     """The validation slice: items that are held out cold, so no history contains them."""
@@ -142,7 +142,7 @@ def make_training_set(
         )
     order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
     items = split.items.take(order)
-    places = tuple(zip(items["part"].to_pylist(), items["line"].to_pylist(), strict=True))
+    places = items.select(["part", "line"])
     return TrainingSet(
         interactions, texts_of(items, versions), places, is_held_I, times, split.summary.scales
     )

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from recsys.dataset.versions import rows_at
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.training.data import TrainingSet
@@ -20,12 +21,8 @@ def field_variants(
     Returns:
         The variants of each item, without repeats and without the text itself; none where it has only one field.
     """
-    row_at = {
-        place: row
-        for row, place in enumerate(zip(rows["part"].to_pylist(), rows["line"].to_pylist(), strict=True))
-    }
-    found = [row_at.get(place) for place in training_set.places]
-    chosen = rows.take(pa.array([row for row in found if row is not None], pa.int64()))
+    found = rows_at(training_set.places, rows)
+    chosen = rows.take(found.drop_null())
     without = [
         features.model_copy(update={"fields": tuple(one for one in features.fields if one != field)})
         for field in features.fields
@@ -34,5 +31,5 @@ def field_variants(
     per_row = iter(zip(*columns, strict=True)) if columns else iter([()] * len(chosen))
     return tuple(
         tuple(dict.fromkeys(one for one in next(per_row) if one != text)) if row is not None else ()
-        for row, text in zip(found, training_set.texts, strict=True)
+        for row, text in zip(found.to_pylist(), training_set.texts, strict=True)
     )

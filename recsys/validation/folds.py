@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.catalogue.held_out import hash_share
+from recsys.storage.tables import in_blocks
 
 # Shape suffixes: I items, W warm items.
 VALIDATION_SHARE = 0.2
@@ -74,30 +75,45 @@ def dates_of(columns: Mapping[str, pa.ChunkedArray]) -> dict[str, NDArray[np.flo
     Returns:
         Name -> time of each row, see `times_of`. Columns of which less than half can be parsed are left out.
     """
-    named = {
-        name: times_of(column) for name, column in columns.items() if DATE_NAME.fullmatch(_snake_case(name))
-    }
+    named = {name: times_of(column) for name, column in columns.items() if is_date_name(name)}
     return {name: times_I for name, times_I in named.items() if 2 * np.isfinite(times_I).sum() > len(times_I)}
 
 
-def dates_in_attributes(rows: pa.Table, places: Sequence[tuple[str, int]]) -> dict[str, NDArray[np.float64]]:
+def is_date_name(name: str) -> bool:
+    """Whether a column of this name tells a date or a year."""
+    return DATE_NAME.fullmatch(_snake_case(name)) is not None
+
+
+def dates_in_attributes(attributes: pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
     """Find dates in the attributes that a catalogue stores as JSON.
 
     Args:
-        rows: part, line and attributes.
-        places: part and line of each item's version.
+        attributes: a JSON object per item, as text; null where it has none.
 
     Returns:
         Name -> time of each item, see `dates_of`.
     """
-    columns = (rows[name].to_pylist() for name in ("part", "line", "attributes"))
-    attributes_at = {(part, line): attributes for part, line, attributes in zip(*columns, strict=True)}
-    per_item = [json.loads(attributes_at.get(place) or "{}") for place in places]
-    names = sorted({name for one in per_item for name in one})
-    texts = {name: [None if one.get(name) is None else str(one[name]) for one in per_item] for name in names}
+    table = pa.table({"attributes": attributes})
+    blocks = [_named_dates(block["attributes"].to_pylist()) for block in in_blocks(table)]
+    names = sorted({name for block, _ in blocks for name in block})
     return dates_of(
-        {name: pa.chunked_array([pa.array(values, pa.string())]) for name, values in texts.items()}
+        {
+            name: pa.chunked_array([block.get(name, pa.nulls(n, pa.string())) for block, n in blocks])
+            for name in names
+        }
     )
+
+
+def _named_dates(attributes: Sequence[str | None]) -> tuple[dict[str, pa.Array], int]:
+    """The values, as texts, of all attributes of some items that are named like dates; and the number of items."""
+    per_item = [json.loads(one or "{}") for one in attributes]
+    names = {name for one in per_item for name in one}
+    found = {
+        name: pa.array([None if one.get(name) is None else str(one[name]) for one in per_item], pa.string())
+        for name in names
+        if is_date_name(name)
+    }
+    return found, len(per_item)
 
 
 def times_of(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:

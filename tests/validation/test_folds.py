@@ -6,7 +6,7 @@ import pytest
 
 from recsys.evaluation.cold_start import make_task
 from recsys.features.params import FeaturesParams
-from recsys.validation.folds import cold_folds, dates_of, newest, times_of
+from recsys.validation.folds import cold_folds, dates_in_attributes, dates_of, newest, times_of
 
 IDS = tuple(f"i{row:02d}" for row in range(60))
 WARM = np.arange(0, 60, 2)
@@ -131,3 +131,23 @@ def test_a_task_knows_when_its_items_were_new():
     assert task.times["year"].tolist() == [1, 2, 3]
     assert task.times["first interaction"][:2].tolist() == [30, 20]
     assert np.isnan(task.times["first interaction"][2])  # a cold item's interactions tell nothing
+
+
+def test_dates_are_found_in_attributes_whichever_items_have_them(monkeypatch):
+    """In blocks of two: the second has the first date of one name, and none of the other."""
+    monkeypatch.setattr("recsys.storage.tables.ROWS_AT_ONCE", 2)
+    attributes = [
+        '{"released": "1995-01-02", "colour": "1999"}',
+        '{"released": "1995-01-01"}',
+        None,
+        '{"Release Year": 1999, "year": 1999}',
+        '{"released": "1996-01-01", "Release Year": 1998}',
+        '{"released": null, "Release Year": "2001", "year": ""}',
+        '{"released": "1994-01-01", "Release Year": 2000}',
+    ]
+    found = dates_in_attributes(pa.chunked_array([attributes[:3], attributes[3:]]))
+    assert list(found) == ["Release Year", "released"]  # too few have a year
+    assert np.argsort(found["Release Year"])[:4].tolist() == [4, 3, 6, 5]
+    assert np.isnan(found["Release Year"][:3]).all()
+    assert np.argsort(found["released"])[:4].tolist() == [6, 1, 0, 4]
+    assert dates_in_attributes(pa.chunked_array([], pa.string())) == {}
