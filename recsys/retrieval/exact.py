@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from recsys.dataset.histories import PAD
 
-# Shape suffixes: U users, I items, K list length, D dimension, E padded excluded items.
+# Shape suffixes: U users, T of them with ties, I items, K list length, D dimension, E padded excluded items.
 BLOCK_SCORES = 1 << 24
 """Scores in memory at once (64 MB of float32)."""
 
@@ -98,10 +98,13 @@ def _ordered(scores_UI: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         return np.argsort(-scores_UI, axis=1, kind="stable")
     # A partition may choose any of several equal scores at its edge, so it only gives the k-th value.
     edge_U1 = -np.partition(-scores_UI, k - 1, axis=1)[:, k - 1 : k]
-    above_UI = scores_UI > edge_U1
-    room_U1 = k - above_UI.sum(axis=1, keepdims=True)
-    level_UI = scores_UI == edge_U1
-    chosen_UI = above_UI | (level_UI & (np.cumsum(level_UI, axis=1) <= room_U1))
+    chosen_UI = scores_UI >= edge_U1
+    tied = np.flatnonzero(np.count_nonzero(chosen_UI, axis=1) > k)  # few users have equal scores at the edge
+    if len(tied):
+        scores_TI, edge_T1 = scores_UI[tied], edge_U1[tied]
+        above_TI, level_TI = scores_TI > edge_T1, scores_TI == edge_T1
+        room_T1 = k - np.count_nonzero(above_TI, axis=1, keepdims=True)
+        chosen_UI[tied] = above_TI | (level_TI & (np.cumsum(level_TI, axis=1) <= room_T1))
     columns_UK = np.nonzero(chosen_UI)[1].reshape(len(scores_UI), k)
     order_UK = np.argsort(-np.take_along_axis(scores_UI, columns_UK, axis=1), axis=1, kind="stable")
     return np.take_along_axis(columns_UK, order_UK, axis=1)
