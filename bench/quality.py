@@ -37,6 +37,7 @@ CHOICES = (
     "width",
     "lexical_share",
     "field_terms",
+    "constant",
     "metric_power",
     "words_weight",
     "first_light",

@@ -139,6 +139,7 @@ def cold_start(
                 "metric_power": recipe.metric_power,
                 "words_weight": recipe.words_weight,
                 "field_terms": recipe.field_terms,
+                "constant": recipe.constant,
                 "view_weights": dict(recipe.view_weights),
                 "view_coverage": done.coverage,
                 "first_light": recipe.first_light is not None,

@@ -14,6 +14,7 @@ from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import TfidfEncoder, fit_tfidf
 from recsys.errors import EncoderError
 from recsys.features.views import Views, take
+from recsys.heads.constant import constant_of, some_of
 from recsys.heads.directions import Directions, find_directions, own_directions
 from recsys.heads.from_texts import Fit, learn_over_vectors, no_views
 from recsys.heads.kernel_head import BLOCK_ROWS, Kernel, KernelHead, Words
@@ -94,7 +95,11 @@ def find_head(
     by_users = recipe.metric_power is not None
     learned = learn(surveyed, recipe.lexical_share, params, by_users, recipe.view_weights)
     stretch_D = learned.directions.stretch(recipe.metric_power or 0.0)
-    projection_MD = learned.directions.axes_MD * stretch_D
+    projection_MD, constant = learned.directions.axes_MD * stretch_D, 0.0
+    if recipe.constant > 0:
+        projection_MD = projection_MD[:, : params.width - 1]
+        some_ND = coordinates(dataset, surveyed, learned, some_of(dataset.warm))[:, : params.width - 1]
+        constant = constant_of(recipe.constant, some_ND, stretch_D[: params.width - 1])
     words = None
     if recipe.words_weight > 0 and params.apart_width:
         projection_MD = projection_MD[:, : params.meaning_width]
@@ -103,7 +108,13 @@ def find_head(
         scaled = replace(recipe, ridge_lambda=ridge_lambda)
         words = _words(part, surveyed, learned, stretch_D, scaled, params)
     return KernelHead(
-        learned.kernel, surveyed.words_MV, surveyed.vectors_ML, projection_MD, words, views=learned.views
+        learned.kernel,
+        surveyed.words_MV,
+        surveyed.vectors_ML,
+        projection_MD,
+        words,
+        constant,
+        views=learned.views,
     )
 
 
@@ -276,9 +287,22 @@ def coordinates(
     return coordinates_ND
 
 
-def profiles(coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Coordinates as float32 unit rows. They approximate `KernelHead.profiles` well enough for choosing."""
+def profiles(
+    coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32], constant: float = 0.0
+) -> NDArray[np.float32]:
+    """Coordinates as float32 unit rows. They approximate `KernelHead.profiles` well enough for choosing.
+
+    Args:
+        coordinates_ND: before stretching.
+        stretch_D: factor of each direction.
+        constant: see `KernelHead.constant`.
+
+    Returns:
+        [N, D], or [N, D + 1] with the constant.
+    """
     rows_ND = coordinates_ND * stretch_D
+    if constant > 0:
+        rows_ND = np.pad(rows_ND, ((0, 0), (0, 1)), constant_values=np.float32(constant))
     lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
     return np.asarray(rows_ND / np.maximum(lengths_N1, np.finfo(np.float32).tiny), np.float32)
 

@@ -26,6 +26,10 @@ class FusionParams(BaseModel):
     """Weights of the words' kernel, each in [0, 1); validation chooses one. The encoder's kernel has the rest."""
     metric_powers: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     """How strongly directions that explain many users are stretched; validation chooses one. 0: not at all."""
+    constants: tuple[Annotated[float, Field(gt=0)], ...]
+    """A coordinate that every profile has, before it is scaled to unit length, in units of the coordinates' median
+    length: a text that resembles few others is stretched less. Tried for the best trained head; validation chooses one
+    or none. Empty: none is tried."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     view_weights: tuple[Annotated[float, Field(ge=0)], ...]

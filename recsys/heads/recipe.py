@@ -46,6 +46,9 @@ class Recipe:
     """The most that a field counts among exact words, see `FirstLightParams`; 0: fields are not told apart."""
     first_light: FirstLightParams | None = None
     """Settings of the head of first light, where no head that learns from users was better."""
+    constant: float = 0.0
+    """A coordinate that every profile of a trained head has, times the median length of the others, see
+    `KernelHead.constant`; 0: none. Never together with separate words."""
     view_weights: Mapping[str, float] = field(default_factory=dict)
     """View -> its weight in the kernel, above 0; views that are not named are not used."""
 
@@ -83,8 +86,9 @@ class Recipe:
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
         apart = f", words apart with weight {self.words_weight:g}" if self.words_weight else ""
         by_field = " by field" if self.field_terms else ""
+        constant = f", constant {self.constant:g}" if self.constant else ""
         kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
-        return f"{kernel}, {power}{apart}, λ = {self.ridge_lambda:g}{prior}"
+        return f"{kernel}, {power}{apart}{constant}, λ = {self.ridge_lambda:g}{prior}"
 
     @property
     def alone(self) -> float | None:

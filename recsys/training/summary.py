@@ -83,6 +83,8 @@ class TrainingSummary(BaseModel):
     field_terms: float | None = None
     """The most that a field counts among the head's exact words, see section `first_light`; 0: fields are not told
     apart; None: no trained head, or an older version."""
+    constant: float = 0.0
+    """Constant coordinate of a trained head, times the median length of the others, see section `fusion`; 0: none."""
     view_weights: dict[str, float] = {}
     """View -> its weight in the head's kernel, above 0."""
     is_first_light: bool = False
@@ -254,6 +256,7 @@ def summarise(
         metric_power=recipe.metric_power if model.has_head else None,
         words_weight=recipe.words_weight if model.has_head else None,
         field_terms=None if recipe.lexical_share is None else recipe.field_terms,
+        constant=recipe.constant,
         view_weights=dict(recipe.view_weights) if model.has_head else {},
         is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,

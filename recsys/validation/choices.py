@@ -31,6 +31,8 @@ class Choice:
     prior_weight: float = 0.0
     """Of users, see `recsys.profiles.prior`."""
     is_first_light: bool = False
+    constant: float = 0.0
+    """Of a trained head, see `Recipe.constant`."""
     views: Weights = ()
     """Views in its kernel."""
 
@@ -54,7 +56,8 @@ class Choice:
             return BLEND if self.words_weight else ALONE
         apart = f", words apart {self.words_weight:g}" if self.words_weight else ""
         power = "untaught" if self.metric_power is None else f"power {self.metric_power:g}"
-        return f"{views}words {self.lexical_share:g}, {power}{apart}"
+        constant = f", constant {self.constant:g}" if self.constant else ""
+        return f"{views}words {self.lexical_share:g}, {power}{apart}{constant}"
 
 
 Tried = tuple[Choice, NDArray[np.float64]]

@@ -11,6 +11,7 @@ from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.validation.choices import Choice, RidgeChoice, Tried, Weights
+from recsys.validation.choosing_constant import choose_constant
 from recsys.validation.choosing_fields import Fields, choose_fields
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
@@ -49,6 +50,9 @@ def choose_recipe(
     learned from texts alone are tried too.
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
+
+    The best head that learns from users is then tried with constants, see `choose_constant`. If one surely helps, heads
+    with it compete with all others.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
     the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
@@ -89,8 +93,10 @@ def choose_recipe(
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
+    constant = choose_constant(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
+    best = _surest(_able(tried, constant), params.standard_errors)
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, params, ridges, k, report, fields)
+        best = _with_views(sets, counted, tried, best, constant, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -102,6 +108,7 @@ def choose_recipe(
         words_weight=best.words_weight,
         field_terms=0.0 if best.lexical_share is None else fields.field_terms,
         first_light=fields.first_light if best.is_first_light else None,
+        constant=best.constant,
         view_weights=dict(best.views),
     )
 
@@ -111,6 +118,7 @@ def _with_views(
     counted: Sequence[NDArray[np.int64]],
     tried: dict[Choice, Figures],
     best: Choice,
+    constant: float,
     params: FusionParams,
     ridges: Sequence[RidgeChoice],
     k: int,
@@ -147,7 +155,11 @@ def _with_views(
         )
         of_light = choose(highest(light), try_light)
     if trained:
-        start = best if best in trained else highest(trained)
+        start = (
+            best
+            if best in trained
+            else highest([one for one in trained if one.constant == constant] or trained)
+        )
         taught = [one for one in trained if one.metric_power is not None]
         # The best of those that learn from users joins in any case: texts alone may be too weak, views not.
         kernels = kernels_of({start, highest(taught or [start])})
@@ -159,11 +171,12 @@ def _with_views(
             k=k,
             report=report,
             field_terms=fields.field_terms,
+            constant=start.constant,
         )
         of_trained = choose(start, try_trained)
     joined = {
         one: figures
-        for one, figures in tried.items()
+        for one, figures in _able(tried, constant).items()
         if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
     }
     found = _surest(joined, params.standard_errors)
@@ -180,6 +193,11 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
         Lexical share, and whether it learns from users; ascending.
     """
     return sorted({(one.lexical_share or 0.0, one.metric_power is not None) for one in heads})
+
+
+def _able(tried: Mapping[Choice, Figures], constant: float) -> dict[Choice, Figures]:
+    """Choices without a constant, and with the one that surely helps."""
+    return {one: figures for one, figures in tried.items() if one.constant in (0, constant)}
 
 
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:

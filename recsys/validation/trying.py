@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scipy.sparse import csr_array
 from recsys.dataset.histories import sums
 from recsys.encoders.params import FirstLightParams
 from recsys.features.views import take
+from recsys.heads.constant import constant_of, some_of
 from recsys.heads.learning import (
     Survey,
     coordinates,
@@ -116,6 +118,7 @@ def try_views(
     k: int,
     report: Callable[[str], None],
     field_terms: float = 0.0,
+    constant: float = 0.0,
 ) -> Iterator[Tried]:
     """Try heads with views.
 
@@ -128,6 +131,7 @@ def try_views(
         k: cutoff.
         report: called with a sentence at each step.
         field_terms: of the words of all heads, see `Recipe`.
+        constant: of those that learn from users, without separate words.
 
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
@@ -139,7 +143,8 @@ def try_views(
         if all(name in fold.surveyed.view_kernels for name, _ in views):
             report(f"validation: learning a head with {_named(views)}")
             for share, by_users in kernels:
-                yield from try_heads(fold, share, params.metric_powers if by_users else (None,), views)
+                powers = params.metric_powers if by_users else (None,)
+                yield from try_heads(fold, share, powers, views, (constant,))
 
 
 def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
@@ -208,7 +213,11 @@ def try_first_light_with(
 
 
 def try_heads(
-    fold: Fold, share: float, powers: Sequence[float | None], views: Weights = ()
+    fold: Fold,
+    share: float,
+    powers: Sequence[float | None],
+    views: Weights = (),
+    constants: Sequence[float] = (0.0,),
 ) -> Iterator[Tried]:
     """Try heads of one kernel, with and without separate words; those learned from texts only with them.
 
@@ -217,6 +226,7 @@ def try_heads(
         share: lexical share of the kernel.
         powers: metric powers; (None,): the directions are learned from texts.
         views: those in the kernel.
+        constants: to try for heads without separate words.
 
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
@@ -229,12 +239,14 @@ def try_heads(
     )
     for power in powers:
         stretch_D = learned.directions.stretch(power or 0.0)
-        for weight in params.words_weights:
-            if weight == 0 and power is None or weight > 0 and words is None:
+        for weight, factor in product(params.words_weights, constants):
+            if weight == 0 and power is None or weight > 0 and (words is None or factor > 0):
                 continue
-            width = params.meaning_width if weight else params.width
-            made = [profiles(some_ND[:, :width], stretch_D[:width]) for some_ND in (warm_WD, held_HD)]
-            recipe = partial(Choice, share, power, weight, views=views)
+            width = params.meaning_width if weight else params.width - (factor > 0)
+            parts, stretch = [some_ND[:, :width] for some_ND in (warm_WD, held_HD)], stretch_D[:width]
+            constant = constant_of(factor, some_of(parts[0]), stretch) if factor > 0 else 0.0
+            made = [profiles(part_ND, stretch, constant) for part_ND in parts]
+            recipe = partial(Choice, share, power, weight, views=views, constant=factor)
             used = words if weight else None
             yield from _measure_each(validation, used, made, recipe, fold.ridges, params.seed, fold.k)
 

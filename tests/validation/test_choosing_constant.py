@@ -1,0 +1,64 @@
+"""Profiles of trained heads get a constant coordinate where it surely helps on held-out items."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys.heads.learning import learn_head
+from recsys.validation.choosing import choose_recipe
+from recsys.validation.sets import hold_out_items
+from tests.dataset.make import with_matrix
+from tests.validation.test_choosing import HELD, LAMBDAS, metrics_of_lists
+
+STRANGE = HELD[::2]
+"""Held-out items that nobody likes, and whose texts resemble no other."""
+
+
+@pytest.fixture(scope="module")
+def params(fusion_params):
+    return fusion_params.model_copy(update={"constants": (1.0,), "words_weights": (0.0,)})
+
+
+@pytest.fixture(scope="module")
+def strange(dataset):
+    """Half of the held-out items have words of their own, and vectors that are hardly like any other."""
+    texts, vectors = list(dataset.texts), dataset.vectors_ID.copy()
+    rng = np.random.default_rng(2)
+    for row in STRANGE:
+        texts[row] = f"odd{row} queer{row}"
+        vectors[row] = -np.abs(rng.normal(size=8)) * (np.arange(8) < 2) + rng.normal(scale=0.3, size=8)
+        vectors[row] /= np.linalg.norm(vectors[row])
+    matrix_UI = dataset.interactions.matrix_UI.toarray()
+    matrix_UI[:, STRANGE] = 0
+    return with_matrix(replace(dataset, texts=tuple(texts), vectors_ID=vectors), matrix_UI)
+
+
+def chosen(dataset, params):
+    return choose_recipe(dataset, (HELD,), params, LAMBDAS, 5, 500)
+
+
+def test_items_that_resemble_no_other_are_not_stretched_to_the_length_of_the_rest(strange, params):
+    without, found = (chosen(strange, one) for one in (params.model_copy(update={"constants": ()}), params))
+    assert without.constant == 0 and found.constant == 1.0
+    assert found.ndcg > without.ndcg + 0.01
+    assert "constant 1" in found.sentence
+    head = learn_head(strange, found, params)
+    assert head.constant > 0 and head.mean_D is None and head.dim <= params.width
+    constants = head.profiles(strange.texts, strange.vectors_ID)[:, -1]
+    likely = np.setdiff1d(HELD, STRANGE)
+    assert constants[STRANGE].min() > constants[likely].max()
+
+
+def test_a_constant_that_does_not_surely_help_is_tried_and_not_taken(dataset, params):
+    without, found = (chosen(dataset, one) for one in (params.model_copy(update={"constants": ()}), params))
+    assert any("constant 1" in name for name in found.tried)
+    assert found.constant == 0 and replace(found, tried=without.tried) == without
+
+
+def test_a_head_with_a_constant_makes_the_lists_that_it_was_chosen_by(strange, params):
+    found = chosen(strange, params)
+    validation = hold_out_items(strange, HELD, params.seed, 500)
+    head = learn_head(validation.dataset, found, params)
+    ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
+    assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
