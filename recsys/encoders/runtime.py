@@ -6,6 +6,7 @@ On a CUDA device torch runs them, see `torch_runtime`.
 import os
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -35,10 +36,14 @@ class Runner(Protocol):
 
 
 class OpenVinoRunner:
-    """Implements `Runner` on processors."""
+    """Implements `Runner` on processors. The model is compiled at its first batch: short texts need none."""
 
     def __init__(self, model: Path, threads: int | None) -> None:
-        self._request = compile_request(model, threads)
+        self._model, self._threads = model, threads
+
+    @cached_property
+    def _request(self) -> Any:  # noqa: ANN401  an openvino.InferRequest
+        return compile_request(self._model, self._threads)
 
     def __call__(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """See `Runner`."""
@@ -142,14 +147,19 @@ def compile_request(model: Path, threads: int | None = None) -> Any:  # noqa: AN
     Returns:
         A request, which takes one batch at a time.
     """
+    read = read_model(model)
+    look_up_in_8_bits(read)
+    return compiled(read, threads)
+
+
+def compiled(model: Any, threads: int | None) -> Any:  # noqa: ANN401  openvino.Model, openvino.InferRequest
+    """Compile a model that was read; see `compile_request`."""
     options = {
         "INFERENCE_PRECISION_HINT": "f32",  # bf16, the default where a processor has it, would cost 1e-3
         "PERFORMANCE_HINT": "LATENCY",  # one batch at a time on all threads
         "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
     }
-    read = read_model(model)
-    look_up_in_8_bits(read)
-    return load_openvino().Core().compile_model(read, "CPU", options).create_infer_request()
+    return load_openvino().Core().compile_model(model, "CPU", options).create_infer_request()
 
 
 def read_model(model: Path) -> Any:  # noqa: ANN401  an openvino.Model

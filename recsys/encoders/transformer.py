@@ -3,9 +3,10 @@
 A vector depends on its text alone, to the last bit. Measured with OpenVINO 2026.4.1 on MiniLM, float32 and int8: in
 batches of equal token count, without padding and mask, a row has the same bits alone and in any batch (1 to 500 rows,
 4 to 256 tokens, one or two threads). Padding to another length changes it by up to 2e-7. So a batch holds texts of one
-token count only, and the packed model has no mask. This costs nothing, since padding is work too. A killed run that
-continues with other batches makes the same files. Another processor or OpenVINO version may round differently. With a
-head (`recsys/heads/kernel_head.py`) about one value in a billion may differ in its last bit.
+token count only, and the packed model has no mask. This costs nothing, since padding is work too. Single queries are
+padded, and masked: see `short_texts.py`. A killed run that continues with other batches makes the same files. Another
+processor or OpenVINO version may round differently. With a head (`recsys/heads/kernel_head.py`) about one value in a
+billion may differ in its last bit.
 """
 
 import threading
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import open_runner
+from recsys.encoders.short_texts import ShortTexts
 from recsys.errors import EncoderError, UnreadableText
 from recsys.storage.packed import verify_sizes
 
@@ -44,6 +46,7 @@ class TransformerEncoder:
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
         shapes = ("[?,?]", f"[?,{reference.dim}]")
         self._run = open_runner(folder / MODEL, shapes, reference.precision, threads, device, batch_tokens)
+        self._short = ShortTexts(folder / MODEL, reference.max_tokens, threads) if device == "cpu" else None
         self._turn = threading.Lock()
 
     def encode(
@@ -53,8 +56,20 @@ class TransformerEncoder:
         return self._encode(self._item_prefix, texts, on_progress)
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `Encoder.encode_queries`."""
-        return self._encode(self._query_prefix, texts)
+        """See `Encoder.encode_queries`. On processors each short text is encoded by itself, see `short_texts.py`."""
+        _require_words(texts)
+        vectors, left = np.empty((len(texts), self.dim), np.float32), []
+        for place, ids in enumerate(tokens_of(self._tokenizer, self._query_prefix, texts)):
+            with self._turn:
+                found = None if self._short is None else self._short.vector(ids)
+            if found is None:
+                left.append(place)
+            else:
+                vectors[place] = found
+        if left:
+            vectors[left] = self._encode(self._query_prefix, [texts[place] for place in left])
+        self._check(vectors, texts)
+        return vectors
 
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """See `Encoder.count_tokens`."""
@@ -64,12 +79,9 @@ class TransformerEncoder:
     def _encode(
         self, prefix: str, texts: Sequence[str], on_progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
+        _require_words(texts)
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
-            if not text.strip():
-                raise EncoderError(
-                    f"text {place} is empty", remedy="leave items without text out, or give them a title"
-                )
             places.setdefault(text, []).append(place)
         tokens = tokens_of(self._tokenizer, prefix, list(places))
         rows = list(places.values())
@@ -89,6 +101,14 @@ class TransformerEncoder:
         if not (off < UNIT_TOLERANCE).all():  # NaN compares false
             text = texts[int(np.nan_to_num(off, nan=np.inf).argmax())]
             raise EncoderError(f"encoder {self.hash[:10]} gives no unit vector for {text[:80]!r}")
+
+
+def _require_words(texts: Sequence[str]) -> None:
+    for place, text in enumerate(texts):
+        if not text.strip():
+            raise EncoderError(
+                f"text {place} is empty", remedy="leave items without text out, or give them a title"
+            )
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401  a tokenizers.Tokenizer

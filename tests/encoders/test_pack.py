@@ -19,16 +19,19 @@ from tests.encoders.models import encoder_params, reference_vectors, save_model,
 def test_a_packed_model_gives_the_vectors_of_transformers(kind, pooling, tmp_path, encoders):
     source = save_model(tmp_path / kind, kind)
     reference = pack_encoder(encoder_params(source, pooling=pooling), encoders, ())
-    wanted = texts(40)
-    found = open_encoder(reference, encoders, 200).encode(wanted)
-    np.testing.assert_allclose(found, reference_vectors(source, wanted, pooling), atol=2e-6)
+    wanted, encoder = texts(40), open_encoder(reference, encoders, 200)
+    expected = reference_vectors(source, wanted, pooling)
+    np.testing.assert_allclose(encoder.encode(wanted), expected, atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_queries(wanted), expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama", "gpt2"])
 def test_a_packed_decoder_gives_the_last_tokens_vector_whichever_side_is_padded(kind, tmp_path, encoders):
     source, wanted = save_model(tmp_path / kind, kind), texts(40)
     reference = pack_encoder(encoder_params(source, pooling="last"), encoders, ())
-    found = open_encoder(reference, encoders, 200).encode(wanted)
+    encoder = open_encoder(reference, encoders, 200)
+    found = encoder.encode(wanted)
+    np.testing.assert_array_equal(encoder.encode_queries(wanted), found)
     for side in ("left", "right"):
         expected = reference_vectors(source, wanted, "last", side=side)
         np.testing.assert_allclose(found, expected, atol=2e-6)
