@@ -35,7 +35,7 @@ WEIGHTS = ItemWeightsSettings(
 class World:
     """What is true, and what is known at the start."""
 
-    item_ids: tuple[str, ...]
+    item_ids: Sequence[str]
     vectors_ID: NDArray[np.float32]
     history_UI: NDArray[np.bool_]
     truth_UI: NDArray[np.bool_]

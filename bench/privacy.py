@@ -13,6 +13,7 @@ Everything else is as without noise: head and λ are learned from clicks, and no
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def _pairs(learned: Learned) -> pa.Table:
 
 
 def _noisy_matrix(
-    vectors_ID: NDArray[np.float32], pairs: pa.Table, item_ids: tuple[str, ...], sigma: float
+    vectors_ID: NDArray[np.float32], pairs: pa.Table, item_ids: Sequence[str], sigma: float
 ) -> NDArray[np.float64]:
     kept: dict[str, list[str]] = {}
     for user, item in zip(pairs["user"].to_pylist(), pairs["item_id"].to_pylist(), strict=True):

@@ -90,7 +90,7 @@ def main() -> None:
             write_figures(f"student_{'speed_' if args.speed else ''}{protocol.name}", figures)
 
 
-def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float, tuple[str, ...]]:
+def trained(protocol: Protocol, changes: dict[str, object]) -> tuple[Path, float, Sequence[str]]:
     """Train a student on the warm items' texts.
 
     Args:

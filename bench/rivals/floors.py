@@ -1,5 +1,7 @@
 """Methods without training: what words, the frozen encoder, or chance alone can do."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,7 +57,7 @@ def chance(task: Task, seed: int) -> NDArray[np.float64]:
 
 
 def lists(
-    users: tuple[str, ...], cold_ids: NDArray[np.object_], scores_UC: NDArray[np.floating], top: int
+    users: Sequence[str], cold_ids: NDArray[np.object_], scores_UC: NDArray[np.floating], top: int
 ) -> pa.Table:
     """Ranked lists as the judge reads them; ties go to the smaller row.
 

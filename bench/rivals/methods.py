@@ -107,7 +107,7 @@ def score(
 def training_set_of(task: Task) -> str:
     """Names what is learned from: two protocols that share it share choices, factors and nets."""
     pairs = task.interactions.matrix_UI.tocoo()
-    content = json.dumps([task.item_ids, task.texts, task.users]).encode()
+    content = json.dumps([list(task.item_ids), task.texts, list(task.users)]).encode()
     return _short(content + np.stack([pairs.coords[0], pairs.coords[1]]).astype(np.int64).tobytes())
 
 

@@ -3,13 +3,14 @@
 `tfidf_centroid` and `plain_blend` are floors too; they lie in `recsys/ranking`, since validation compares with them.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
+from recsys.dataset.traits import set_trait
 from recsys.ranking.centroid import Centroid
 
 # Shape suffixes: U users, C candidates, I items.
@@ -70,22 +71,18 @@ def same_category(known: Dataset) -> ByItem:
 
     Items without a tag, or with new tags alone, get the average of all warm items.
     """
-    warm, tags_I = known.warm, known.tags or ((),) * len(known.texts)
-    average = float(known.interactions.n_users_I[warm].mean()) if len(warm) else 0.0
-    n_users: dict[str, float] = defaultdict(float)
-    n_items: dict[str, int] = defaultdict(int)
-    for row in warm:
-        for tag in set(tags_I[row]):
-            n_users[tag] += float(known.interactions.n_users_I[row])
-            n_items[tag] += 1
-    popularity = {
-        tag: (n_users[tag] + PRIOR_ITEMS * average) / (n_items[tag] + PRIOR_ITEMS) for tag in sorted(n_users)
-    }
-    scores = [
-        float(np.mean([popularity.get(tag, average) for tag in sorted(set(tags))])) if tags else average
-        for tags in tags_I
-    ]
-    return ByItem(np.array(scores, np.float32), warm)
+    warm, n_users_I = known.warm, known.interactions.n_users_I
+    average = float(n_users_I[warm].mean()) if len(warm) else 0.0
+    if known.tags is None:
+        return ByItem(np.full(len(known.texts), average, np.float32), warm)
+    tags_IV = set_trait(known.tags)
+    warm_WV = csr_array(tags_IV[warm])
+    n_users_V, n_items_V = warm_WV.T @ n_users_I[warm].astype(np.float64), warm_WV.sum(axis=0)
+    popularity_V = (n_users_V + PRIOR_ITEMS * average) / (n_items_V + PRIOR_ITEMS)
+    popularity_V[n_items_V == 0] = average
+    n_tags_I = np.diff(tags_IV.indptr)
+    scores_I = np.where(n_tags_I > 0, tags_IV @ popularity_V / np.maximum(n_tags_I, 1), average)
+    return ByItem(scores_I.astype(np.float32), warm)
 
 
 def encoder_centroid(known: Dataset) -> Centroid:

@@ -71,7 +71,9 @@ def learn_scales(interactions: pa.Table, params: FeedbackParams) -> dict[str, Sc
 
 def _coded(events: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
     """Distinct folded names, "" for rows without an event among them; and the name of each row, as a place in them."""
-    landed = events.cast(pa.string()).combine_chunks().dictionary_encode()
+    if not pa.types.is_dictionary(events.type):
+        events = events.cast(pa.string()).dictionary_encode()
+    landed = events.combine_chunks()
     written = ["" if name is None else folded(name) for name in landed.dictionary.to_pylist()]
     names = list(dict.fromkeys([*written, ""]))
     place = np.array([names.index(name) for name in (*written, "")], np.int64)
@@ -93,12 +95,10 @@ def weighed(
         further: names in FURTHER: columns that the table has as well.
 
     Returns:
-        A table in OPINIONS_SCHEMA, with as many rows.
+        A table in OPINIONS_SCHEMA, with as many rows. Where users or items are a dictionary, they stay one.
     """
-    place = pa.array(part_ranks(interactions["part"]))
-    arrived = interactions.append_column("place", place).sort_by(
-        [("place", "ascending"), ("line", "ascending")]
-    )
+    order = np.lexsort((interactions["line"].to_numpy(), part_ranks(interactions["part"])))
+    arrived = interactions if (np.diff(order) == 1).all() else interactions.take(pa.array(order))
     return weighed_in_order(arrived, params, scales, further)
 
 
@@ -118,7 +118,11 @@ def weighed_in_order(
     """
     columns = [arrived[name] for name in ("user", "item_id", "timestamp", "timestamp")]
     weight = weigh(arrived["event"], arrived["value"], params, scales)
-    made = pa.table([*columns, weight], names=OPINIONS_SCHEMA.names).cast(OPINIONS_SCHEMA)
+    kinds = [one.type if pa.types.is_dictionary(one.type) else None for one in (*columns, weight)]
+    schema = pa.schema(
+        [named.with_type(kind or named.type) for named, kind in zip(OPINIONS_SCHEMA, kinds, strict=True)]
+    )
+    made = pa.table([*columns, weight], names=schema.names).cast(schema)
     if EVENTS in further:
         names, code = _coded(arrived["event"])
         is_other = weight.to_numpy() <= WITHDRAWAL

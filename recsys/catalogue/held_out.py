@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.catalogue.params import SplitParams
+from recsys.storage.strings import Strings, unified
 from recsys.storage.tables import ROWS_AT_ONCE
 
 
@@ -26,10 +27,11 @@ def held_out_by_hash(pairs: pa.Table, params: SplitParams) -> NDArray[np.bool_]:
     Returns:
         One for each row: the item is held out, or else the pair.
     """
-    item_codes = pairs["item_id"].combine_chunks().dictionary_encode()
-    items = item_codes.dictionary.to_pylist()
-    is_held_out = np.array([hash_share(params.seed, item) < params.test_share for item in items], bool)
-    is_test: NDArray[np.bool_] = is_held_out[np.asarray(item_codes.indices)]
+    items = unified(pairs["item_id"])
+    is_held_out = np.array(
+        [hash_share(params.seed, item) < params.test_share for item in Strings(items.dictionary)], bool
+    )
+    is_test: NDArray[np.bool_] = is_held_out[np.asarray(items.indices)]
     for start in range(0, len(pairs), ROWS_AT_ONCE):  # or ten million pairs would all be Python objects
         some = pairs.slice(start, ROWS_AT_ONCE)
         rows = np.flatnonzero(~is_test[start : start + len(some)])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.schemas import TIME
 from recsys.catalogue.weighting import DAY_US, EVENTS, N_LIKES, Weighting
+from recsys.storage.strings import ordered, unified
 
 # Shape suffixes: E events, P pairs of user and item, R events of pairs that have several.
 LIKE, WITHDRAWAL, DISLIKE = 1.0, 0.0, -1.0
@@ -66,7 +67,7 @@ def opinions(events: pa.Table) -> pa.Table:
     Returns:
         The same columns, one row per pair, sorted by user, then timestamp (unknown last), then arrival.
     """
-    users, items = _sorted_dictionary(events["user"]), _unified(events["item_id"])
+    users, items = ordered(events["user"]), unified(events["item_id"])
     user_E, item_E = (np.asarray(one.indices).astype(np.int64) for one in (users, items))
     by_first_E = _by_user_and_time(user_E, _micros(events["timestamp"]))
     key_E = (user_E * max(1, len(items.dictionary)) + item_E)[by_first_E]
@@ -112,27 +113,6 @@ def _by_user_and_time(user_E: NDArray[np.int64], micros_E: NDArray[np.int64]) ->
 def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:
     """Times as numbers, unknown ones last."""
     return np.asarray(times.cast(pa.int64()).fill_null(np.iinfo(np.int64).max).to_numpy())
-
-
-def _unified(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column of names as numbers into one dictionary."""
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    if not column.num_chunks:
-        return pa.array([], pa.string()).dictionary_encode()
-    chunks = column.unify_dictionaries().chunks
-    indices = np.concatenate([np.asarray(chunk.indices) for chunk in chunks])
-    return pa.DictionaryArray.from_arrays(pa.array(indices), chunks[0].dictionary)
-
-
-def _sorted_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    found = _unified(column)
-    order = pc.sort_indices(found.dictionary)
-    rank = np.empty(len(order), np.int32)
-    rank[np.asarray(order)] = np.arange(len(order))
-    return pa.DictionaryArray.from_arrays(
-        pa.array(rank[np.asarray(found.indices)]), found.dictionary.take(order)
-    )
 
 
 def _taken(found: pa.DictionaryArray, rows: NDArray[np.int64], like: pa.ChunkedArray) -> pa.Array:

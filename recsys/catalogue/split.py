@@ -19,6 +19,7 @@ from recsys.catalogue.params import SplitParams
 from recsys.catalogue.weighting import N_LIKES, Scale
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.strings import Strings, distinct, is_among, ordered
 
 TIME = pa.timestamp("us", tz="UTC")
 PAIRS_SCHEMA = pa.schema([("user", pa.string()), ("item_id", pa.string()), ("timestamp", TIME)])
@@ -84,9 +85,9 @@ class Split:
 
     summary: SplitSummary
     train: pa.Table
-    """PAIRS_SCHEMA: distinct pairs from before the cut."""
+    """PAIRS_SCHEMA, users and items as sorted dictionaries: distinct pairs from before the cut."""
     test: pa.Table
-    """PAIRS_SCHEMA: new pairs of users with training history, on judged items."""
+    """Likewise: new pairs of users with training history, on judged items."""
     items: pa.Table
     """ITEMS_SCHEMA: every item with the version of its text that judging uses, sorted by id; `left_out` says why
     it is not judged, null where it is."""
@@ -96,8 +97,8 @@ class Split:
 
     def save(self, folder: Path) -> None:
         """Write split.json, train.parquet, test.parquet, items.parquet, and feedback.parquet where there is any."""
-        write_parquet(folder / "train.parquet", self.train)
-        write_parquet(folder / "test.parquet", self.test)
+        write_parquet(folder / "train.parquet", self.train, schema=PAIRS_SCHEMA)
+        write_parquet(folder / "test.parquet", self.test, schema=PAIRS_SCHEMA)
         write_parquet(folder / "items.parquet", self.items)
         (folder / FEEDBACK).unlink(missing_ok=True)
         if self.feedback is not None:
@@ -120,15 +121,19 @@ class Split:
         if not (folder / "split.json").is_file():
             raise ArtifactMissing(f"{folder} holds no split", remedy="run: dvc repro split")
         summary = SplitSummary.model_validate_json((folder / "split.json").read_text())
-        train, test, items = (
-            pq.read_table(folder / f"{name}.parquet") for name in ("train", "test", "items")
-        )
-        feedback = pq.read_table(folder / FEEDBACK) if (folder / FEEDBACK).is_file() else None
+        train, test = (_read_coded(folder / f"{name}.parquet") for name in ("train", "test"))
+        items = pq.read_table(folder / "items.parquet")
+        feedback = _read_coded(folder / FEEDBACK) if (folder / FEEDBACK).is_file() else None
         return cls(summary, train, test, items, feedback)
 
     def feedback_of(self, side: str) -> pa.Table | None:
         """Opinions of one side, `train` or `test`; None where nothing is known beyond yes."""
         return None if self.feedback is None else self.feedback.filter(pc.equal(self.feedback["side"], side))
+
+
+def _read_coded(path: Path) -> pa.Table:
+    """A file of pairs; users and items are dictionaries, one for all rows."""
+    return pq.read_table(path, read_dictionary=["user", "item_id"]).unify_dictionaries()
 
 
 def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
@@ -159,10 +164,10 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
     items = _texts_at(versions, cut_us)
     items = items.filter(pc.not_equal(items["text"], ""))
     alive = items["item_id"].combine_chunks()
-    pairs = pairs.filter(pc.is_in(pairs["item_id"], value_set=alive))
+    pairs = pairs.filter(is_among(pairs["item_id"], alive))
     if by == "time":
         train, test = _sides_by_time(events, pairs, cut_us)
-        train = train.filter(pc.is_in(train["item_id"], value_set=alive))
+        train = train.filter(is_among(train["item_id"], alive))
     else:
         train, test = _sides_by_hash(pairs, params)
     if train.num_rows == 0:
@@ -170,11 +175,11 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
             "split: no interaction lies before the cut",
             remedy="land more interactions, lower split.test_share, or set split.by to item-hash",
         )
-    test = test.filter(pc.is_in(test["user"], value_set=pc.unique(train["user"])))
+    test = test.filter(is_among(test["user"], distinct(train["user"])))
     items = _judged(items, pairs, train, test, by)
     items = _without_near_duplicates(items, params.near_duplicate_similarity)
     judged = items.filter(pc.is_null(items["left_out"]))
-    test = test.filter(pc.is_in(test["item_id"], value_set=judged["item_id"].combine_chunks()))
+    test = test.filter(is_among(test["item_id"], judged["item_id"].combine_chunks()))
     cut = datetime.fromtimestamp(cut_us / 1e6, UTC) if by == "time" else None
     summary = _summary(by, cut, train, test, items)
     if summary.n_test_users < params.min_test_users:
@@ -187,8 +192,11 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
 
 def _liked_pairs(events: pa.Table) -> pa.Table:
     """Each pair whose latest interaction is a like, with its first known time; sorted by user and item."""
-    pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names).cast(PAIRS_SCHEMA)
-    return pairs.sort_by([("user", "ascending"), ("item_id", "ascending")])
+    pairs = liked(opinions(events)).select(PAIRS_SCHEMA.names)
+    users, items = ordered(pairs["user"]), ordered(pairs["item_id"])
+    order = np.lexsort((np.asarray(items.indices), np.asarray(users.indices)))
+    columns = [users, items, pairs["timestamp"].cast(TIME)]
+    return pa.table([one.take(pa.array(order)) for one in columns], names=PAIRS_SCHEMA.names)
 
 
 def _method(pairs: pa.Table, params: SplitParams) -> str:
@@ -226,34 +234,31 @@ def _sides_by_hash(pairs: pa.Table, params: SplitParams) -> tuple[pa.Table, pa.T
 def _texts_at(versions: pa.Table, cut_us: int) -> pa.Table:
     """One row per item that is live today: its newest text at the cut, or else its first."""
     stamps = versions["updated_at"].cast(pa.int64()).fill_null(np.iinfo(np.int64).min)
-    place = pa.array(part_ranks(versions["part"]))
-    versions = versions.append_column("stamp", stamps).append_column("place", place)
-    versions = versions.sort_by([(name, "ascending") for name in ("item_id", "stamp", "place", "line")])
     if versions.num_rows == 0:
         return versions.append_column("first", stamps)
-    codes = versions["item_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    codes, stamp_V = np.asarray(ordered(versions["item_id"]).indices), stamps.to_numpy()
+    order = np.lexsort((versions["line"].to_numpy(), part_ranks(versions["part"]), stamp_V, codes))
+    codes, stamp_V = codes[order], stamp_V[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    deleted = np.asarray(versions["deleted"].to_numpy(), bool)
-    stamp_V = versions["stamp"].to_numpy()
+    deleted = np.asarray(versions["deleted"].to_numpy(), bool)[order]
     place_V = np.arange(len(codes))
     at_cut = np.maximum.reduceat(np.where(~deleted & (stamp_V <= cut_us), place_V, -1), starts)
     first = np.minimum.reduceat(np.where(deleted, len(codes), place_V), starts)
     newest = np.append(starts[1:], len(codes)) - 1
     alive = ~deleted[newest]
     chosen = np.where(at_cut >= 0, at_cut, first)[alive]
-    return versions.take(pa.array(chosen)).append_column("first", pa.array(stamp_V[first[alive]]))
+    return versions.take(pa.array(order[chosen])).append_column("first", pa.array(stamp_V[first[alive]]))
 
 
 def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, by: str) -> pa.Table:
     """Add `slice` and `left_out`."""
     ids = items["item_id"].combine_chunks()
-    is_warm = np.asarray(pc.is_in(ids, value_set=pc.unique(train["item_id"])))
-    in_test = np.asarray(pc.is_in(ids, value_set=pc.unique(test["item_id"])))
+    is_warm, in_test = (is_among(ids, distinct(side["item_id"])) for side in (train, test))
     reasons = np.full(len(ids), None, object)
     times = pairs["timestamp"]
     if by == "time":
-        untimed = pc.unique(pairs.filter(pc.is_null(times))["item_id"])
-        reasons[~is_warm & np.asarray(pc.is_in(ids, value_set=untimed))] = UNKNOWN_TIME
+        untimed = distinct(pairs.filter(pc.is_null(times))["item_id"])
+        reasons[~is_warm & is_among(ids, untimed)] = UNKNOWN_TIME
     if by == "time" or times.null_count == 0:
         last = pc.max(times).cast(pa.int64()).as_py()
         # Nobody could have interacted with it: as a candidate it could only count as a mistake.
@@ -264,20 +269,19 @@ def _judged(items: pa.Table, pairs: pa.Table, train: pa.Table, test: pa.Table, b
 
 def _without_near_duplicates(items: pa.Table, similarity: float) -> pa.Table:
     """Leave out cold items whose text is nearly that of a warm one: they would not really be cold."""
-    left_out = items["left_out"].to_pylist()
-    slices = items["slice"].to_pylist()
-    texts = items["text"].to_pylist()
-    cold = [row for row, name in enumerate(slices) if name == "cold" and left_out[row] is None]
-    warm = [texts[row] for row, name in enumerate(slices) if name == "warm"]
-    for found in near_duplicates([texts[row] for row in cold], warm, similarity):
-        left_out[cold[found.a]] = NEAR_DUPLICATE
-    column = items.column_names.index("left_out")
-    return items.set_column(column, "left_out", pa.array(left_out, pa.string()))
+    is_warm = np.asarray(pc.equal(items["slice"], "warm"))
+    cold = np.flatnonzero(~is_warm & np.asarray(pc.is_null(items["left_out"])))
+    texts = Strings(items["text"])
+    found = near_duplicates(texts.take(cold), texts.take(np.flatnonzero(is_warm)), similarity)
+    is_near = np.zeros(len(items), bool)
+    is_near[cold[[one.a for one in found]]] = True
+    left_out = pc.if_else(pa.array(is_near), NEAR_DUPLICATE, items["left_out"])
+    return items.set_column(items.column_names.index("left_out"), "left_out", left_out)
 
 
 def _summary(by: str, cut: datetime | None, train: pa.Table, test: pa.Table, items: pa.Table) -> SplitSummary:
     judged = items.filter(pc.is_null(items["left_out"]))
-    slices = judged["slice"].to_pylist()
+    n_warm = int(pc.sum(pc.equal(judged["slice"], "warm")).as_py() or 0)
     counted = pc.value_counts(items["left_out"].drop_null()).to_pylist()
     return SplitSummary(
         by=by,
@@ -285,8 +289,8 @@ def _summary(by: str, cut: datetime | None, train: pa.Table, test: pa.Table, ite
         n_train_pairs=train.num_rows,
         n_test_pairs=test.num_rows,
         n_test_users=len(pc.unique(test["user"])),
-        n_cold=slices.count("cold"),
-        n_warm=slices.count("warm"),
+        n_cold=judged.num_rows - n_warm,
+        n_warm=n_warm,
         left_out={
             str(one["values"]): one["counts"] for one in sorted(counted, key=lambda one: str(one["values"]))
         },

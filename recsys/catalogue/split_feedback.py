@@ -13,6 +13,7 @@ from recsys.catalogue.opinions import DISLIKE, FURTHER, WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, SplitParams, WeightingParams
 from recsys.catalogue.split import FEEDBACK_SCHEMA, Split
 from recsys.catalogue.weighting import EVENTS, N_LIKES
+from recsys.storage.strings import UNKNOWN, Strings, distinct, is_among
 
 # Shape suffix: R interactions.
 TRAIN, TEST = "train", "test"
@@ -42,19 +43,20 @@ def with_feedback(
         The split with `feedback` and `scales`; unchanged where all likes are alike and there is no dislike.
     """
     is_before_R = _before(found, interactions, feedback, params)
-    before = interactions.filter(pa.array(is_before_R))
-    scales = learn_scales(before, feedback)
+    scales = learn_scales(interactions.select(["event", "value"]).filter(pa.array(is_before_R)), feedback)
     weights = weigh(interactions["event"], interactions["value"], feedback)
     if not (scales or weighting.reads_more_than_likes or pc.any(pc.equal(weights, DISLIKE)).as_py()):
         return found
+    before = interactions.filter(pa.array(is_before_R))
     further = (N_LIKES, *([EVENTS] if any(weighting.event_weights) else []))
     train = opinions(weighed(before, feedback, scales, further))
     train = train.filter(pc.not_equal(train["weight"], WITHDRAWAL))
     today = opinions(weighed(interactions, feedback, scales, further))
     is_like = pc.and_(pc.greater(today["weight"], WITHDRAWAL), _is_among(today, found.test))
     judged = found.items.filter(pc.is_null(found.items["left_out"]))["item_id"].combine_chunks()
-    is_dislike = pc.and_(pc.less(today["weight"], WITHDRAWAL), pc.is_in(today["item_id"], value_set=judged))
-    is_dislike = pc.and_(is_dislike, pc.is_in(today["user"], value_set=pc.unique(found.train["user"])))
+    is_dislike = pc.and_(pc.less(today["weight"], WITHDRAWAL), pa.array(is_among(today["item_id"], judged)))
+    is_known = is_among(today["user"], distinct(found.train["user"]))
+    is_dislike = pc.and_(is_dislike, pa.array(is_known))
     held = interactions.filter(pa.array(~is_before_R))
     is_new = pc.and_(_is_among(today, held), pc.invert(_is_among(today, before)))
     test = today.filter(pc.or_(is_like, pc.and_(is_dislike, is_new)))
@@ -85,7 +87,13 @@ def _before(
 
 def _is_among(pairs: pa.Table, others: pa.Table) -> pa.Array:
     """Which pairs of user and item are pairs of another table."""
-    both = pa.concat_tables([one.select(["user", "item_id"]) for one in (pairs, others)])
-    codes = [both[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in both.column_names]
-    key = codes[0].astype(np.int64) * (int(codes[1].max(initial=0)) + 1) + codes[1]
-    return pa.array(np.isin(key[: pairs.num_rows], key[pairs.num_rows :]))
+    users, items = (Strings(distinct(others[name])) for name in ("user", "item_id"))
+    user_R, item_R = users.rows_in(pairs["user"]), items.rows_in(pairs["item_id"])
+    key_R, known = (
+        user * max(1, len(items)) + item
+        for user, item in (
+            (user_R, item_R),
+            (users.rows_in(others["user"]), items.rows_in(others["item_id"])),
+        )
+    )
+    return pa.array((user_R != UNKNOWN) & (item_R != UNKNOWN) & np.isin(key_R, known))

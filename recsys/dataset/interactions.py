@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.catalogue.weighting import DAY_US, EVENTS, N_LIKES, TYPICAL, Weighting
+from recsys.storage.strings import UNKNOWN, Strings
 
 # Shape suffixes: U users, I items, P distinct pairs, R rows of a table.
-UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class Interactions:
     """Which user interacted with which item. Users and items are identified by rows."""
 
-    item_ids: tuple[str, ...]
-    users: tuple[str, ...]
+    item_ids: Sequence[str]
+    """Of the item rows; `Strings` where they come from files, so that many are no Python objects."""
+    users: Sequence[str]
+    """Pseudonyms of the user rows, likewise."""
     matrix_UI: csr_array
     """float64, 1 for every pair; columns are ascending in each row."""
     times_P: NDArray[np.float64] | None = None
@@ -99,6 +101,10 @@ class Interactions:
         kept_I = np.ones(len(self.item_ids), bool)
         kept_I[items] = False
         return self.only_items(kept_I)
+
+    def rows_in(self, pairs: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row of the user and row of the item of each row of a table with user and item_id; UNKNOWN for others."""
+        return Strings(self.users).rows_in(pairs["user"]), Strings(self.item_ids).rows_in(pairs["item_id"])
 
     @property
     def users_P(self) -> NDArray[np.int64]:
@@ -181,19 +187,15 @@ def make_interactions(
     Returns:
         The interactions. A pair counts once. The order of the table does not matter.
     """
-    user_R, item_R = (
-        pc.fill_null(pc.index_in(column, value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
-        for column, ids in ((users_R, users), (items_R, item_ids))
-    )
+    users, item_ids = Strings(users), Strings(item_ids)
+    user_R, item_R = users.rows_in(users_R), item_ids.rows_in(items_R)
     known = np.flatnonzero((user_R != UNKNOWN) & (item_R != UNKNOWN))
     n_items = max(1, len(item_ids))
-    pair_P, place_R = np.unique(user_R[known].astype(np.int64) * n_items + item_R[known], return_inverse=True)
+    pair_P, place_R = np.unique(user_R[known] * n_items + item_R[known], return_inverse=True)
     matrix_UI = csr_array(
         (np.ones(len(pair_P)), (pair_P // n_items, pair_P % n_items)), shape=(len(users), len(item_ids))
     )
-    return Interactions(
-        tuple(item_ids), tuple(users), matrix_UI, _earliest(times_R, known, place_R, len(pair_P))
-    )
+    return Interactions(item_ids, users, matrix_UI, _earliest(times_R, known, place_R, len(pair_P)))
 
 
 def with_opinions(
@@ -211,14 +213,11 @@ def with_opinions(
     Returns:
         The same likes. Strengths are None where all are alike.
     """
-    user_R, item_R = (
-        pc.fill_null(pc.index_in(found[name], value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
-        for name, ids in (("user", interactions.users), ("item_id", interactions.item_ids))
-    )
+    user_R, item_R = interactions.rows_in(found)
     n_items = max(1, len(interactions.item_ids))
     weight_R = found["weight"].to_numpy().astype(np.float64)
     latest_R = found["latest"].cast(pa.int64()).to_numpy().astype(np.float64) / DAY_US  # NaN where unknown
-    pair_R = user_R.astype(np.int64) * n_items + item_R
+    pair_R = user_R * n_items + item_R
     pair_P = interactions.users_P * n_items + interactions.matrix_UI.indices
     is_known_R = (user_R != UNKNOWN) & (item_R != UNKNOWN)
     like_R = np.flatnonzero(is_known_R & (weight_R > 0) & np.isin(pair_R, pair_P))

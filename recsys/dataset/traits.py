@@ -5,9 +5,10 @@ catalogue that a release carries (`publish.attributes`).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,9 @@ from scipy.sparse import csr_array
 
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.dataset.trait_names import TAGS, TraitNames
+from recsys.dataset.versions import rows_at, taken
 from recsys.features.details import LIST, attribute_array
+from recsys.storage.tables import in_blocks
 
 # Shape suffixes: I items, V distinct values of a trait, P values of all items.
 
@@ -48,12 +51,12 @@ def traits_of(columns: Mapping[str, pa.Array], names: TraitNames) -> Traits:
     )
 
 
-def traits_at(data: Path, places: Sequence[tuple[str, int]], names: TraitNames) -> Traits:
+def traits_at(data: Path, places: pa.Table, names: TraitNames) -> Traits:
     """Traits of items in some of their versions, from the accepted parts.
 
     Args:
         data: the folder of the parts.
-        places: part and line of each item's version.
+        places: part and line of each item's version, as columns.
         names: of the traits; nothing is read where there are none.
 
     Returns:
@@ -62,36 +65,32 @@ def traits_at(data: Path, places: Sequence[tuple[str, int]], names: TraitNames) 
     if not names:
         return Traits()
     columns = ["part", "line", TAGS, "attributes"]
-    rows = [part.rows().select(columns) for part in list_parts(data, CATALOGUE)]
+    rows = [part.rows(columns) for part in list_parts(data, CATALOGUE)]
     whole = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(columns), *rows])
     return traits_of(catalogue_columns(whole, places, names), names)
 
 
-def catalogue_columns(
-    rows: pa.Table, places: Sequence[tuple[str, int]], names: TraitNames
-) -> dict[str, pa.Array]:
+def catalogue_columns(rows: pa.Table, places: pa.Table, names: TraitNames) -> dict[str, pa.Array]:
     """The columns of items in some of their versions.
 
     Args:
         rows: of the catalogue: part, line, tags and attributes.
-        places: part and line of each item's version.
+        places: part and line of each item's version, as columns.
         names: of the traits that are wanted.
 
     Returns:
         Name -> values, as a release carries them.
     """
-    columns = (rows[name].to_pylist() for name in ("part", "line", TAGS, "attributes"))
-    wanted = set(places)
-    kept = {
-        (part, line): (tags, attributes)
-        for part, line, tags, attributes in zip(*columns, strict=True)
-        if (part, line) in wanted
-    }
-    found = [kept.get(place, (None, None)) for place in places]
-    further = [json.loads(attributes) if attributes else {} for _, attributes in found]
-    attributes = [name for name in (*names.sets, *names.numbers) if any(name in one for one in further)]
-    made = {name: attribute_array([one.get(name) for one in further]) for name in attributes}
-    return {**made, TAGS: pa.array([tags for tags, _ in found], LIST)}
+    found = rows_at(places, rows)
+    values: dict[str, list[Any]] = {name: [] for name in (*names.sets, *names.numbers)}
+    there: set[str] = set()
+    for block in in_blocks(pa.table({"attributes": taken(rows["attributes"], found)})):
+        further = [json.loads(one) if one else {} for one in block["attributes"].to_pylist()]
+        there |= {name for one in further for name in one}
+        for name, of_name in values.items():
+            of_name += [one.get(name) for one in further]
+    made = {name: attribute_array(of_name) for name, of_name in values.items() if name in there}
+    return {**made, TAGS: rows[TAGS].combine_chunks().take(found).cast(LIST)}
 
 
 def set_trait(column: pa.Array) -> csr_array:

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.errors import ArtifactMissing
+from recsys.storage.strings import Strings
 
 
 def places_of(items: pa.Table, rows: pa.Table, what: str) -> NDArray[np.int64]:
@@ -22,10 +23,9 @@ def places_of(items: pa.Table, rows: pa.Table, what: str) -> NDArray[np.int64]:
     Raises:
         ArtifactMissing: a version is missing; names item, part and line.
     """
-    keyed = rows.select(["item_id", "part", "line"]).append_column("place", pa.array(np.arange(len(rows))))
-    wanted = items.select(["item_id", "part", "line"]).append_column("order", pa.array(np.arange(len(items))))
+    keyed, wanted = _numbered(rows, items, "place"), _numbered(items, items, "order")
     joined = wanted.join(keyed, keys=["item_id", "part", "line"], join_type="left outer").sort_by("order")
-    _require(joined, joined["place"], what)
+    _require(items, joined["place"], what)
     return np.asarray(joined["place"].combine_chunks(), np.int64)
 
 
@@ -45,7 +45,13 @@ def rows_at(places: pa.Table, rows: pa.Table) -> pa.Int64Array:
     return joined["row"].combine_chunks()
 
 
-def texts_of(items: pa.Table, versions: pa.Table) -> tuple[str, ...]:
+def _numbered(rows: pa.Table, items: pa.Table, number: str) -> pa.Table:
+    """Numbers of item and part of each row, null where `items` lack it; its line; and its own number."""
+    columns = {name: pc.index_in(rows[name], value_set=items[name].unique()) for name in ("item_id", "part")}
+    return pa.table({**columns, "line": rows["line"], number: np.arange(len(rows))})
+
+
+def texts_of(items: pa.Table, versions: pa.Table) -> Strings:
     """The text of each item's chosen version.
 
     Args:
@@ -60,7 +66,7 @@ def texts_of(items: pa.Table, versions: pa.Table) -> tuple[str, ...]:
     """
     texts = taken(versions["text"], pa.array(places_of(items, versions, "text")))
     _require(items, texts, "text")
-    return tuple(texts.to_pylist())
+    return Strings(texts)
 
 
 def taken(texts: pa.ChunkedArray, rows: pa.Int64Array) -> pa.ChunkedArray:

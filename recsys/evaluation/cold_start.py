@@ -20,6 +20,7 @@ from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
 from recsys.ranking.tasks import rank
+from recsys.storage.strings import Strings
 from recsys.validation.folds import cold_folds, dates_of, times_of
 
 # Shape suffixes: U users, I items, C cold items, D dimension.
@@ -42,12 +43,12 @@ class Task:
     """When items were new, by kind: their first interaction, or a column of dates; see `folds.cold_folds`."""
 
     @property
-    def item_ids(self) -> tuple[str, ...]:
+    def item_ids(self) -> Sequence[str]:
         """Item ids, in the order of the items file."""
         return self.interactions.item_ids
 
     @property
-    def users(self) -> tuple[str, ...]:
+    def users(self) -> Sequence[str]:
         """Sorted."""
         return self.interactions.users
 
@@ -161,12 +162,10 @@ def rank_cold(
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
     k, everybody = min(k, len(task.cold)), np.arange(len(task.users))
     rows_UK = rank(_Sums(ridge, b_UD, vectors_ID, task.warm), everybody, task.cold, k).rows_UK
-    item_ids = pa.array(task.item_ids, pa.string())
+    item_ids, users = Strings(task.item_ids).column, Strings(task.users).column
     return pa.table(
         {
-            "user_id": pa.array(task.users, pa.string()).take(
-                pa.array(np.repeat(np.arange(len(task.users)), k))
-            ),
+            "user_id": users.take(pa.array(np.repeat(np.arange(len(task.users)), k))),
             "item_id": item_ids.take(pa.array(rows_UK.ravel())),
             "rank": pa.array(np.tile(np.arange(1, k + 1, dtype=np.int32), len(task.users))),
         }

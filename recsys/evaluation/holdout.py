@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from recsys.features.views import NO_VIEWS, Views
 from recsys.profiles.items import Segment
 from recsys.ranking.ranker import Ranker
 from recsys.storage.arrays import let_go, write_mapped
+from recsys.storage.strings import UNKNOWN, Strings, distinct
 
 MAPPED_FROM = 1 << 28
 """Bytes of profiles that are held in memory at most, where a file to map may be written."""
@@ -55,23 +55,18 @@ class Holdout:
     """When its first version was written, likewise."""
 
     @property
-    def item_ids(self) -> tuple[str, ...]:
+    def item_ids(self) -> Sequence[str]:
         """Item id of each item row."""
         return self.known.item_ids
 
     @property
-    def users(self) -> tuple[str, ...]:
+    def users(self) -> Sequence[str]:
         """Pseudonyms of the user rows."""
         return self.known.interactions.users
 
     def candidates(self, name: str) -> NDArray[np.int64]:
         """Rows of the judged items of a slice, ascending; all items for `mixed`."""
         return np.flatnonzero(((self.slice_of_item == name) | (name == MIXED)) & self.is_judged)
-
-    @cached_property
-    def row_of_item(self) -> dict[str, int]:
-        """Item id -> row."""
-        return {item: row for row, item in enumerate(self.item_ids)}
 
 
 def make_holdout(
@@ -110,12 +105,10 @@ def make_holdout(
     Raises:
         ArtifactMissing: a text or profile that the split names is missing; names item, part and line.
     """
-    ids = split.items["item_id"].to_pylist()
-    shares_I = np.array([hash_share(seed, item) for item in ids], np.float64)
-    items = split.items.take(pa.array(np.lexsort((np.arange(len(ids)), shares_I))))  # sorted by id
+    shares_I = np.array([hash_share(seed, item) for item in Strings(split.items["item_id"])], np.float64)
+    items = split.items.take(pa.array(np.argsort(shares_I, kind="stable")))  # they are sorted by id
     texts, tags, oldest = _texts(items, versions)
-    item_ids = tuple(items["item_id"].to_pylist())
-    users = tuple(sorted(pc.unique(split.train["user"]).to_pylist()))
+    item_ids, users = Strings(items["item_id"]), Strings(distinct(split.train["user"]))
     train, test = (
         make_interactions(side["user"], side["item_id"], users, item_ids)
         for side in (split.train, split.test)
@@ -143,7 +136,7 @@ def make_holdout(
         ranker=ranker,
         train=split.train,
         test=test,
-        slice_of_item=np.array(items["slice"].to_pylist(), dtype=np.str_),
+        slice_of_item=np.where(np.asarray(pc.equal(items["slice"], "warm")), "warm", "cold"),
         is_judged=np.asarray(pc.is_null(items["left_out"]).combine_chunks()).astype(bool),
         cut=split.summary.cut,
         updated_at=_times(items["updated_at"]),
@@ -183,10 +176,8 @@ def with_profiles(
     Raises:
         ArtifactMissing: a profile that the split names is missing; names item, part and line.
     """
-    places = pc.index_in(
-        pa.array(holdout.item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks()
-    )
-    vectors_ID = _vectors(split.items.take(places), segments, mapped)
+    places_I = Strings(split.items["item_id"]).rows_in(Strings(holdout.item_ids).column)
+    vectors_ID = _vectors(split.items.take(pa.array(places_I)), segments, mapped)
     return with_vectors(
         holdout, vectors_ID, ridge_lambda, ranker, lexical_width, typical_weight, weighting, prior_weight
     )
@@ -229,18 +220,16 @@ def with_vectors(
     return replace(holdout, known=known, ranker=ranker)
 
 
-def _texts(
-    items: pa.Table, versions: pa.Table
-) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], NDArray[np.datetime64]]:
+def _texts(items: pa.Table, versions: pa.Table) -> tuple[Strings, pa.Array, NDArray[np.datetime64]]:
     """Text and tags in the chosen version, and the time of the first version, for each item."""
-    tags = versions["tags"].take(pa.array(places_of(items, versions, "text"))).to_pylist()
-    first = (
-        versions.filter(pc.invert(versions["deleted"])).group_by("item_id").aggregate([("updated_at", "min")])
-    )
-    oldest = first["updated_at_min"].take(
-        pc.index_in(items["item_id"], value_set=first["item_id"].combine_chunks())
-    )
-    return texts_of(items, versions), tuple(tuple(one or ()) for one in tags), _times(oldest)
+    tags = versions["tags"].combine_chunks().take(pa.array(places_of(items, versions, "text")))
+    row_V = Strings(items["item_id"]).rows_in(versions["item_id"])
+    is_text_V = (row_V != UNKNOWN) & ~np.asarray(versions["deleted"].to_numpy(), bool)
+    stamps = pa.table({"row": row_V, "written": versions["updated_at"]}).filter(is_text_V)
+    first = stamps.group_by("row").aggregate([("written", "min")])
+    places = pc.index_in(pa.array(np.arange(len(items))), value_set=first["row"].combine_chunks())
+    oldest = first["written_min"].take(places)
+    return texts_of(items, versions), tags, _times(oldest)
 
 
 def _times(column: pa.ChunkedArray) -> NDArray[np.datetime64]:

@@ -17,6 +17,7 @@ from recsys.ranking.dot import RidgeUsers
 from recsys.ranking.plain_blend import PlainBlend
 from recsys.ranking.recommender import Recommender
 from recsys.ranking.tasks import Scorer
+from recsys.storage.strings import Strings, distinct, is_among
 
 MAX_EXAMPLES = 5
 
@@ -25,15 +26,15 @@ def cold_item_in_training(
     holdout: Holdout, models: Mapping[str, Scorer], similarity: float
 ) -> Finding | None:
     """Find training interactions with a cold item, after the cut, or that are in the test side too."""
-    cold = holdout.candidates("cold")
-    cold_ids = {holdout.item_ids[row] for row in cold}
-    caught = {item for item in pc.unique(holdout.train["item_id"]).to_pylist() if item in cold_ids}
-    caught |= {holdout.item_ids[row] for row in cold[holdout.known.interactions.n_users_I[cold] > 0]}
+    cold, ids = holdout.candidates("cold"), Strings(holdout.item_ids)
+    trained = distinct(holdout.train["item_id"])
+    caught = set(ids.take(cold[is_among(ids.take(cold).column, trained)]))
+    caught |= set(ids.take(cold[holdout.known.interactions.n_users_I[cold] > 0]))
     leaked_UI = holdout.known.interactions.matrix_UI.multiply(holdout.test.matrix_UI).tocoo()
-    caught |= {holdout.item_ids[row] for row in leaked_UI.col[leaked_UI.data != 0]}
+    caught |= set(ids.take(np.unique(leaked_UI.col[leaked_UI.data != 0])))
     if holdout.cut is not None:
         late = holdout.train.filter(pc.greater_equal(holdout.train["timestamp"], holdout.cut))
-        caught |= set(pc.unique(late["item_id"]).to_pylist())
+        caught |= set(distinct(late["item_id"]).to_pylist())
     return _finding(
         "cold-item-in-training", "items have training interactions that belong to the test", caught
     )
@@ -41,10 +42,9 @@ def cold_item_in_training(
 
 def near_duplicate_text(holdout: Holdout, models: Mapping[str, Scorer], similarity: float) -> Finding | None:
     """Find judged cold items whose text nearly equals that of a warm item."""
-    texts = holdout.known.texts
-    cold = holdout.candidates("cold")
+    texts, cold = Strings(holdout.known.texts), holdout.candidates("cold")
     warm = np.flatnonzero(holdout.slice_of_item == "warm")
-    found = near_duplicates([texts[row] for row in cold], [texts[row] for row in warm], similarity)
+    found = near_duplicates(texts.take(cold), texts.take(warm), similarity)
     caught = {holdout.item_ids[cold[one.a]] for one in found}
     return _finding("near-duplicate-text", "cold items have nearly the text of a warm item", caught)
 
@@ -59,7 +59,7 @@ def text_newer_than_cut(holdout: Holdout, models: Mapping[str, Scorer], similari
     cut = np.datetime64(holdout.cut.astimezone(UTC).replace(tzinfo=None), "us")
     # Nothing is newer or older than an unknown time (NaT).
     is_late_I = (holdout.updated_at > cut) & (holdout.updated_at > holdout.oldest_text)
-    caught = {holdout.item_ids[row] for row in np.flatnonzero(holdout.is_judged & is_late_I)}
+    caught = set(Strings(holdout.item_ids).take(np.flatnonzero(holdout.is_judged & is_late_I)))
     return _finding(
         "text-newer-than-cut", "items are judged by a text that was written after the cut", caught
     )

@@ -20,6 +20,7 @@ from recsys.ranking.intervals import DIGITS, Interval, bootstrap, rounded
 from recsys.ranking.recommender import Recommender
 from recsys.ranking.tasks import RankingTask, make_task, rank
 from recsys.storage.arrays import with_rows
+from recsys.storage.strings import Strings
 
 # Shape suffixes: U users, C candidates, K list length, M metrics, D width of a profile.
 Encode = Callable[[str, Sequence[str], Views], NDArray[np.float32]]
@@ -60,7 +61,7 @@ def judge_robustness(
     if not params.robustness or not len(task.users):
         return ()
     known, warm = holdout.known, holdout.known.interactions.warm
-    stuffing = popular_words([known.texts[row] for row in warm], known.interactions.n_users_I[warm].tolist())
+    stuffing = popular_words(Strings(known.texts).take(warm), known.interactions.n_users_I[warm].tolist())
     found = []
     for kind in params.robustness:
         step = round(1 / PERTURBATIONS[kind].share)

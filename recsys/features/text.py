@@ -4,12 +4,13 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from recsys.catalogue.parts import sequence_of
 from recsys.catalogue.plain_text import plain_text
@@ -99,6 +100,23 @@ def feature_files(folder: Path) -> tuple[FeatureFile, ...]:
         if match
     ]
     return tuple(sorted(found, key=lambda file: (sequence_of(file.part), file.path.name)))
+
+
+def read_features(folder: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """Read every version of every text.
+
+    Args:
+        folder: artifacts/features.
+        columns: only these.
+
+    Returns:
+        The rows of all files in order of parts, in SCHEMA.
+
+    Raises:
+        ArtifactMissing: the folder does not exist.
+    """
+    found = [pq.read_table(file.path, columns=list(columns)) for file in feature_files(folder)]
+    return pa.concat_tables([SCHEMA.empty_table().select(columns), *(one.select(columns) for one in found)])
 
 
 def item_texts(rows: pa.Table, params: FeaturesParams) -> pa.Table:

@@ -4,7 +4,7 @@ A list of a million texts and a dict of their rows take 200 MB in every process 
 beside the ids themselves.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import overload
 
@@ -13,47 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recsys.storage.strings import UNKNOWN, Strings
+
 # Shape suffixes: I items, N ids that are looked up.
-UNKNOWN = -1
-"""The row of an unknown id."""
-AT_ONCE = 65_536
-"""How many ids are held as Python strings at a time while all are read."""
 
 
-class ItemIds:
-    """Distinct ids by row, and rows by id.
-
-    Args:
-        ids: a column of strings without nulls, or texts.
-    """
-
-    def __init__(self, ids: pa.Array | pa.ChunkedArray | Iterable[str]) -> None:
-        if isinstance(ids, pa.ChunkedArray):
-            ids = ids.combine_chunks()
-        self.column: pa.Array = ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())
-        """All ids, [I]."""
-
-    def __len__(self) -> int:
-        """Number of items."""
-        return len(self.column)
+class ItemIds(Strings):
+    """Distinct ids by row, and rows by id, from an index that is built when it is first needed."""
 
     def __contains__(self, item: object) -> bool:
         """Whether an id is one of these."""
         return isinstance(item, str) and self.row_of(item) is not None
-
-    def __getitem__(self, row: int) -> str:
-        """The id of one row."""
-        found: str = self.column[row].as_py()
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        """All ids, in order."""
-        for start in range(0, len(self), AT_ONCE):
-            yield from self.column.slice(start, AT_ONCE).to_numpy(zero_copy_only=False)
-
-    def at(self, rows: Iterable[int]) -> list[str]:
-        """Ids of some rows, in their order."""
-        return [self.column[row].as_py() for row in rows]
 
     def row_of(self, item: str) -> int | None:
         """The row of an id; None where the id is unknown."""

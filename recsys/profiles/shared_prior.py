@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.profiles.histories_by_user import HistoriesByUser
-from recsys.profiles.item_ids import UNKNOWN, ItemIds
+from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.prior import MAX_USERS, PRIOR_VERSION, learn_prior, weighed
+from recsys.storage.strings import UNKNOWN
 
 
 def prior_key(

@@ -17,7 +17,7 @@ from recsys.profiles.details import ItemDetails, open_details, require_items
 from recsys.profiles.facts import ItemFacts
 from recsys.profiles.histories import HISTORY_SCHEMA, PAIRS, Histories, joined
 from recsys.profiles.history_files import load_histories, read_history
-from recsys.profiles.item_ids import UNKNOWN, NamedRows
+from recsys.profiles.item_ids import NamedRows
 from recsys.profiles.items import Latest, Segment, latest
 from recsys.profiles.ridge import Ridge
 from recsys.profiles.shares import ItemShares
@@ -28,6 +28,7 @@ from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.retrieval.segments import PAD, IndexedSegment, SegmentSearcher
 from recsys.storage.arrays import read_array
+from recsys.storage.strings import UNKNOWN
 from recsys.storage.tables import map_foreign_arrow
 
 READ_ALONE = 100

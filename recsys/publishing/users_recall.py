@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
-from recsys.profiles.item_ids import UNKNOWN
 from recsys.profiles.ridge import Ridge
 from recsys.publishing.ranked import published_ranker
 from recsys.publishing.release import Manifest, ReleasedSegment
@@ -30,6 +29,7 @@ from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.in_place import NOISE
 from recsys.retrieval.params import RECALL_AT, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
+from recsys.storage.strings import UNKNOWN
 
 # Shape suffixes: Q sampled users, K list, D dimension.
 WIDENINGS = (2, 4, 8)

@@ -7,7 +7,8 @@ from typing import SupportsIndex
 import numpy as np
 
 from recsys.catalogue.fields import BadRow, identifier
-from recsys.profiles.item_ids import UNKNOWN, ItemIds, NamedRows
+from recsys.profiles.item_ids import ItemIds, NamedRows
+from recsys.storage.strings import UNKNOWN
 
 
 def id_text(value: object, name: str) -> str:

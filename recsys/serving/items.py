@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from recsys.errors import UnknownItem
-from recsys.profiles.item_ids import UNKNOWN
 from recsys.publishing.released_profiles import Profiles
 from recsys.serving.arguments import known_rows
+from recsys.storage.strings import UNKNOWN
 
 SHOWN = ("title", "description", "tags", "image", "attributes")
 """What an answer shows of an item."""

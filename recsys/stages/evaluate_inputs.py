@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.split import Split
@@ -14,7 +13,7 @@ from recsys.dataset.traits import traits_at
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.holdout import Holdout, make_holdout, with_profiles, with_vectors
 from recsys.evaluation.report import CHALLENGER, CHAMPION, JudgedSeed
-from recsys.features.text import SCHEMA, feature_files
+from recsys.features.text import feature_files, read_features
 from recsys.features.views_file import views_at
 from recsys.heads.head_file import view_weights
 from recsys.models.encoding import encode_cached
@@ -26,7 +25,11 @@ from recsys.profiles.params import UsersParams
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.settings import Settings
+from recsys.storage.strings import Strings
 from recsys.training.seeds import SEEDS, TrainedSeeds, folder_of
+
+READ = ("item_id", "text", "tags", "updated_at", "deleted", "part", "line")
+"""Columns of the features."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,10 @@ def load_holdout(split: Split, settings: Settings, at: Artifacts) -> Holdout:
     Raises:
         ArtifactMissing: the profiles are of another encoder or of other data.
     """
-    features = [pq.read_table(file.path) for file in feature_files(at.features)]
     champion = ModelReference.load(at.model_reference(CHAMPION))
     holdout = make_holdout(
         split,
-        pa.concat_tables([SCHEMA.empty_table(), *features]),
+        read_features(at.features, READ),
         list_segments(at.profiles(CHAMPION)),
         settings.users.lambda_or(champion.users.ridge_lambda),
         settings.evaluate.seed,
@@ -223,9 +225,8 @@ def with_traits(holdout: Holdout, at: Artifacts) -> Holdout:
     if second is None or not second.traits:
         return holdout
     items = Split.load(at.split).items
-    columns = (items[name].to_pylist() for name in ("item_id", "part", "line"))
-    place_of = {item: (part, line) for item, part, line in zip(*columns, strict=True)}
-    traits = traits_at(at.data, [place_of[item] for item in holdout.item_ids], second.traits)
+    rows_I = Strings(items["item_id"]).rows_in(Strings(holdout.item_ids).column)
+    traits = traits_at(at.data, items.select(["part", "line"]).take(pa.array(rows_I)), second.traits)
     return replace(holdout, known=replace(holdout.known, traits=traits))
 
 

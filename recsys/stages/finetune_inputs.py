@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
 from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.traits import Traits, traits_at
+from recsys.dataset.traits import traits_at
 from recsys.dataset.versions import rows_at, taken
 from recsys.encoders.reference import EncoderReference
 from recsys.evaluation.provenance import holdout_of
-from recsys.features.text import SCHEMA, feature_files
+from recsys.features.text import read_features
 from recsys.features.views_file import views_at
 from recsys.models.encoding import encode_cached
 from recsys.models.reference import ModelReference
@@ -33,6 +32,8 @@ from recsys.training.variants import field_variants
 from recsys.validation.folds import cold_folds, dates_in_attributes
 from recsys.validation.queries import Query, read_queries
 
+READ = ("item_id", "text", "updated_at", "part", "line")
+"""Columns of the features."""
 TEACHER = "teacher"
 """Folder in at.training: the teacher's vectors of pieces of texts, which no other stage needs."""
 
@@ -52,8 +53,7 @@ def read_job(settings: Settings, at: Artifacts) -> Job:
         ConfigError: there is too little to learn from, or the teacher may know test data.
     """
     params, split = settings.finetune, Split.load(at.split)
-    features = [pq.read_table(file.path) for file in feature_files(at.features)]
-    versions = pa.concat_tables([SCHEMA.empty_table(), *features])
+    versions = read_features(at.features, READ)
     holdout = holdout_of(at.split, split.summary, settings.split)
     wanted = Teacher.load(at.teacher) if params.needs_champion else Teacher()
     beginning = begin(params, settings.encoder, wanted, holdout, at.weights)
@@ -127,14 +127,8 @@ def read_dataset(
         settings.fusion.seed,
         prior_weight=settings.users.tried_with(settings.privacy).prior_weight,
         views=views_at(at.features, found.item_ids),
-        traits=_traits(settings, at, found),
+        traits=traits_at(at.data, found.places, settings.ranker.traits),
     )
-
-
-def _traits(settings: Settings, at: Artifacts, found: TrainingSet) -> Traits:
-    names = settings.ranker.traits
-    places = found.places if names else found.places.slice(0, 0)
-    return traits_at(at.data, list(zip(*places.to_pydict().values(), strict=True)), names)
 
 
 def read_folds(at: Artifacts, job: Job, params: FinetuneParams) -> tuple[NDArray[np.int64], ...]:

@@ -1,17 +1,17 @@
 """Stage `split`: divide accepted interactions into a training side before the cut and a test side after it."""
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
 from recsys.artifacts import Artifacts
+from recsys.catalogue.coded_rows import coded_rows
 from recsys.catalogue.feedback import weighed
-from recsys.catalogue.parts import INTERACTIONS, INTERACTIONS_SCHEMA, list_parts
+from recsys.catalogue.parts import INTERACTIONS, list_parts
 from recsys.catalogue.split import split
 from recsys.catalogue.split_feedback import with_feedback
 from recsys.errors import ArtifactMissing
-from recsys.features.text import SCHEMA, feature_files
+from recsys.features.text import read_features
 from recsys.settings import Settings
+from recsys.storage.strings import is_among
+
+READ = ("item_id", "text", "text_hash", "updated_at", "deleted", "part", "line")
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -28,11 +28,11 @@ def run(settings: Settings, at: Artifacts) -> None:
             f"{at.data / INTERACTIONS} holds no part",
             remedy="land a file of interactions and run: recsys ingest",
         )
-    interactions = pa.concat_tables([INTERACTIONS_SCHEMA.empty_table(), *(part.rows() for part in parts)])
-    features = [pq.read_table(file.path) for file in feature_files(at.features)]
-    versions = pa.concat_tables([SCHEMA.empty_table(), *features])
+    interactions = coded_rows(parts, INTERACTIONS)
+    versions = read_features(at.features, READ)
     # What waits for its item would move the cut, and change the holdout when the item comes or never does.
-    known = pc.unique(versions["item_id"])
-    interactions = interactions.filter(pc.is_in(interactions["item_id"], value_set=known))
+    is_known = is_among(interactions["item_id"], versions["item_id"].unique())
+    if not is_known.all():
+        interactions = interactions.filter(is_known)
     found = split(weighed(interactions, settings.feedback), versions, settings.split)
     with_feedback(found, interactions, settings.feedback, settings.weighting, settings.split).save(at.split)

@@ -1,7 +1,7 @@
 """Whole files or none: written under a temporary name in the same folder, flushed to disk, renamed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TEMPORARY_PREFIX = ".tmp-"
+GROUP_ROWS = 1 << 20
+"""Rows of a row group of Parquet, as many as pyarrow takes."""
 
 
 @contextmanager
@@ -35,18 +37,40 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_parquet(target: Path, table: "pa.Table", group_rows: int | None = None) -> None:
+def write_parquet(
+    target: Path, table: "pa.Table", group_rows: int = GROUP_ROWS, schema: "pa.Schema | None" = None
+) -> None:
     """Write a table atomically, with fixed options: the same table gives the same bytes.
 
     Args:
         target: the file.
         table: its content.
-        group_rows: rows of a row group; None: as many as pyarrow takes.
+        group_rows: rows of a row group.
+        schema: of the file, where the table holds columns as dictionaries; a group at a time is converted.
+    """
+    write_parquet_groups(
+        target,
+        schema or table.schema,
+        (table.slice(start, group_rows) for start in range(0, max(1, table.num_rows), group_rows)),
+    )
+
+
+def write_parquet_groups(target: Path, schema: "pa.Schema", groups: "Iterable[pa.Table]") -> None:
+    """Write a file atomically group by group, so that never all of its rows are in memory.
+
+    Args:
+        target: the file.
+        schema: of the file.
+        groups: rows of each row group; columns may be dictionaries of what the schema says.
     """
     import pyarrow.parquet as pq
 
-    with whole_file(target) as temporary:
-        pq.write_table(table, temporary, compression="zstd", version="2.6", row_group_size=group_rows)
+    with (
+        whole_file(target) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", version="2.6") as writer,
+    ):
+        for group in groups:
+            writer.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
 
 
 def write_whole(target: Path, content: bytes) -> None:

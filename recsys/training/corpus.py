@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.split import Split
@@ -15,6 +14,7 @@ from recsys.dataset.versions import places_of, taken
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import ConfigError
 from recsys.progress import report_progress
+from recsys.storage.strings import distinct, is_among
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
 
@@ -138,8 +138,8 @@ def further_texts(split: Split, versions: pa.Table) -> tuple[str, ...]:
     Raises:
         ArtifactMissing: the features lack an item's version; names item, part and line.
     """
-    used = pa.concat_arrays([pc.unique(side["item_id"]) for side in (split.train, split.test)])
-    items = split.items.filter(pc.invert(pc.is_in(split.items["item_id"], value_set=used)))
+    used = pa.concat_arrays([distinct(side["item_id"]) for side in (split.train, split.test)])
+    items = split.items.filter(~is_among(split.items["item_id"], used))
     texts = taken(versions["text"], pa.array(places_of(items, versions, "text")))
     return tuple(sorted({text for text in texts.to_pylist() if text}))  # an item may have a picture instead
 

@@ -1,6 +1,6 @@
 """The training set: items of the split's training pairs. Some of them are held out again, cold, for validation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,6 +17,7 @@ from recsys.catalogue.weighting import Scales
 from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.dataset.versions import texts_of
 from recsys.errors import ConfigError
+from recsys.storage.strings import Strings, distinct
 from recsys.validation.folds import newest, times_of
 
 # Shape suffixes: U users, I items, E items learned from.
@@ -29,7 +30,7 @@ class TrainingSet:
 
     interactions: Interactions
     """All interactions of the training side; every item has one."""
-    texts: tuple[str, ...]
+    texts: Sequence[str]
     """One per item: the version that evaluation uses too."""
     places: pa.Table
     """Part and line of each text."""
@@ -41,12 +42,12 @@ class TrainingSet:
     """Scales by which the strengths of the interactions were computed."""
 
     @property
-    def item_ids(self) -> tuple[str, ...]:
+    def item_ids(self) -> Sequence[str]:
         """Sorted."""
         return self.interactions.item_ids
 
     @property
-    def users(self) -> tuple[str, ...]:
+    def users(self) -> Sequence[str]:
         """Pseudonyms, sorted."""
         return self.interactions.users
 
@@ -122,8 +123,7 @@ def make_training_set(
             "finetune: no interaction lies before the cut, so nothing is warm",
             remedy="land interactions, then run: dvc repro split",
         )
-    item_ids = tuple(sorted(pc.unique(train["item_id"]).to_pylist()))
-    users = tuple(sorted(pc.unique(train["user"]).to_pylist()))
+    item_ids, users = Strings(distinct(train["item_id"])), Strings(distinct(train["user"]))
     interactions = make_interactions(
         train["user"], train["item_id"], users, item_ids, times_of(train["timestamp"])
     )
@@ -140,8 +140,7 @@ def make_training_set(
             f"finetune: {n_users} of {len(users)} users have two items to learn from: one for the history, one to find",
             remedy="land more interactions, or lower finetune.validation_share",
         )
-    order = pc.index_in(pa.array(item_ids, pa.string()), value_set=split.items["item_id"].combine_chunks())
-    items = split.items.take(order)
+    items = split.items.take(pa.array(Strings(split.items["item_id"]).rows_in(item_ids.column)))
     places = items.select(["part", "line"])
     return TrainingSet(
         interactions, texts_of(items, versions), places, is_held_I, times, split.summary.scales
@@ -152,7 +151,7 @@ def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[
     unknown_I = np.full(len(interactions.item_ids), np.nan)
     used_I = interactions.first_times()
     first = versions.group_by("item_id").aggregate([("updated_at", "min")])
-    ids = pa.array(interactions.item_ids, pa.string())
+    ids = Strings(interactions.item_ids).column
     place = pc.index_in(ids, value_set=first["item_id"].combine_chunks())
     return {
         "first interaction": unknown_I if used_I is None else used_I,
@@ -161,7 +160,7 @@ def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[
 
 
 def _held(
-    item_ids: tuple[str, ...], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
+    item_ids: Sequence[str], times: Mapping[str, NDArray[np.float64]], share: float, seed: int
 ) -> NDArray[np.bool_]:
     """The newest share, by the first kind of time that distinguishes new items from old ones; else a random share."""
     for times_I in times.values():

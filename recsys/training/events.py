@@ -10,10 +10,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recsys.catalogue.coded_rows import coded_rows
 from recsys.catalogue.folding import folded
-from recsys.catalogue.parts import IMPRESSIONS, INTERACTIONS, SCHEMAS, list_parts
-from recsys.dataset.interactions import UNKNOWN, Interactions
+from recsys.catalogue.parts import IMPRESSIONS, INTERACTIONS, list_parts
+from recsys.dataset.interactions import Interactions
 from recsys.ranking.event_examples import Events
+from recsys.storage.strings import UNKNOWN, distinct, is_among
 
 # Shape suffixes: U users, I items, R rows of interactions, S rows of impressions.
 
@@ -59,21 +61,20 @@ def events_of(
         value is the last that arrived.
     """
     rows, shown = _before(rows, cut, untimed=True), _before(shown, cut, untimed=False)
-    user_R, item_R = _rows_of(rows, interactions)
+    user_R, item_R = interactions.rows_in(rows)
     is_pair_R = (user_R != UNKNOWN) & (item_R != UNKNOWN)
     if is_pair_R.any():
         pairs_P = interactions.matrix_UI[user_R[is_pair_R], item_R[is_pair_R]]
         is_pair_R[is_pair_R] = np.asarray(pairs_P).ravel() > 0
     wanted = {folded(one) for one in purchase_events}
-    names = pc.unique(rows["event"]).to_pylist()
-    bought = pa.array([one for one in names if one is not None and folded(one) in wanted], pa.string())
-    is_bought_R = is_pair_R & pc.is_in(rows["event"], value_set=bought).to_numpy()
+    bought = [one for one in distinct(rows["event"]).to_pylist() if folded(one) in wanted]
+    is_bought_R = is_pair_R & is_among(rows["event"], pa.array(bought, pa.string()))
     value_R = rows["value"].to_numpy().astype(np.float64)
     has_value_R = is_pair_R & np.isfinite(value_R)
     shape = interactions.matrix_UI.shape
     purchases_UI = _last(user_R, item_R, np.ones(len(user_R)), is_bought_R, shape)
     values_UI = _last(user_R, item_R, value_R, has_value_R, shape)
-    user_S, item_S = _rows_of(shown, interactions)
+    user_S, item_S = interactions.rows_in(shown)
     is_known_S = (user_S != UNKNOWN) & (item_S != UNKNOWN)
     shown_UI = _last(user_S, item_S, np.ones(len(user_S)), is_known_S, shape)
     found = Events(purchases_UI, values_UI, shown_UI)
@@ -82,8 +83,7 @@ def events_of(
 
 def _columns(data: Path, kind: str, names: list[str]) -> pa.Table:
     """Some columns of all accepted rows of a kind, in order of arrival."""
-    rows = [part.rows(names) for part in list_parts(data, kind)]
-    return pa.concat_tables([SCHEMAS[kind].empty_table().select(names), *rows])
+    return coded_rows(list_parts(data, kind), kind, names)
 
 
 def _before(rows: pa.Table, cut: datetime | None, *, untimed: bool) -> pa.Table:
@@ -92,15 +92,6 @@ def _before(rows: pa.Table, cut: datetime | None, *, untimed: bool) -> pa.Table:
         return rows if untimed else rows.slice(0, 0)
     before = pc.less(rows["timestamp"], pa.scalar(cut, rows.schema.field("timestamp").type))
     return rows.filter(pc.fill_null(before, untimed))
-
-
-def _rows_of(rows: pa.Table, interactions: Interactions) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Row of user and of item of each row; UNKNOWN for others."""
-    user_R, item_R = (
-        pc.fill_null(pc.index_in(rows[name], value_set=pa.array(ids, pa.string())), UNKNOWN).to_numpy()
-        for name, ids in (("user", interactions.users), ("item_id", interactions.item_ids))
-    )
-    return user_R, item_R
 
 
 def _last(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -17,6 +18,7 @@ from recsys.dataset.interactions import Interactions
 from recsys.dataset.traits import Traits
 from recsys.features.views import take
 from recsys.heads.recipe import Recipe
+from recsys.storage.strings import Strings
 
 # Shape suffixes: U users, I items, P pairs, V distinct values of a trait.
 BY_PAIR = ("times_P", "strengths_P", "n_likes_P", "latest_P", "events_P")
@@ -45,9 +47,9 @@ def whole_users(
     part = replace(
         dataset,
         interactions=_part(dataset.interactions, users, items),
-        texts=tuple(dataset.texts[row] for row in items),
+        texts=Strings(dataset.texts).take(items),
         vectors_ID=dataset.vectors_ID[items],
-        tags=tuple(dataset.tags[row] for row in items) if dataset.tags else (),
+        tags=None if dataset.tags is None else dataset.tags.take(pa.array(items)),
         traits=Traits(
             {name: csr_array(values_IV[items]) for name, values_IV in dataset.traits.sets.items()},
             {name: values_I[items] for name, values_I in dataset.traits.numbers.items()},
@@ -93,8 +95,8 @@ def _part(whole: Interactions, users: NDArray[np.int64], items: NDArray[np.int64
     by_pair = {name: values_P[kept_P] for name in BY_PAIR if (values_P := getattr(whole, name)) is not None}
     return replace(
         whole,
-        item_ids=tuple(whole.item_ids[row] for row in items),
-        users=tuple(whole.users[row] for row in users),
+        item_ids=Strings(whole.item_ids).take(items),
+        users=Strings(whole.users).take(users),
         matrix_UI=csr_array(csr_array(whole.matrix_UI[users])[:, items]),
         dislikes=None if whole.dislikes is None else _part(whole.dislikes, users, items),
         **by_pair,

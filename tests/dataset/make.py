@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 from scipy.sparse import csr_array
 
 from recsys.dataset.dataset import Dataset
@@ -23,7 +24,12 @@ def dataset_of(vectors, matrix, texts=None, tags=(), ridge_lambda=1.0, seed=0, i
     """A dataset whose texts are its ids where none are given."""
     interactions = interactions_of(matrix, item_ids)
     return Dataset(
-        interactions, tuple(texts or interactions.item_ids), vectors, ridge_lambda, seed, tags=tuple(tags)
+        interactions,
+        tuple(texts or interactions.item_ids),
+        vectors,
+        ridge_lambda,
+        seed,
+        tags=pa.array(tags) if tags else None,
     )
 
 

@@ -16,7 +16,7 @@ ROWS = [
     (None, {"brand": 7, "sizes": []}),
     (["war"], None),
 ]
-PLACES = [("000001-a", line) for line in range(1, 5)]
+PLACES = pa.table({"part": ["000001-a"] * 4, "line": range(1, 5)})
 NAMES = TraitNames(("tags", "brand", "sizes", "nowhere"), ("price", "age", "brand"))
 
 
@@ -47,7 +47,7 @@ def test_sets_hold_values_and_numbers_hold_what_is_a_number():
 
 def test_a_column_of_another_type_gives_the_same_traits():
     """A release has one type for all its items; training sees some of them."""
-    few = catalogue_columns(rows(ROWS[:2]), PLACES[:2], NAMES)
+    few = catalogue_columns(rows(ROWS[:2]), PLACES.slice(0, 2), NAMES)
     assert few["price"].type == pa.float64()
     texts = {"price": attribute_array([20, "9.5", "on request"]).slice(0, 2), "tags": few["tags"]}
     assert texts["price"].type == pa.string()
@@ -60,7 +60,8 @@ def test_a_column_of_another_type_gives_the_same_traits():
 
 
 def test_versions_are_found_by_part_and_line_and_unknown_ones_lack_all():
-    found = traits_of(catalogue_columns(rows(), [PLACES[1], ("000002-b", 1), PLACES[0]], NAMES), NAMES)
+    places = pa.table({"part": ["000001-a", "000002-b", "000001-a"], "line": [2, 1, 1]})
+    found = traits_of(catalogue_columns(rows(), places, NAMES), NAMES)
     np.testing.assert_array_equal(found.numbers["price"], [9.5, np.nan, 20])
     assert found.sets["tags"].sum(axis=1).tolist() == [0, 0, 2]
 

@@ -51,7 +51,7 @@ def test_a_clean_split_passes(holdout, models):
 
 def plant_pair(holdout, item, when):
     row = pa.Table.from_pylist([{"user": "u000", "item_id": item, "timestamp": when}], schema=PAIRS_SCHEMA)
-    return replace(holdout, train=pa.concat_tables([holdout.train, row]))
+    return replace(holdout, train=pa.concat_tables([holdout.train.cast(PAIRS_SCHEMA), row]))
 
 
 def test_a_cold_items_interaction_among_the_training_pairs_is_found(holdout, models):
@@ -74,7 +74,7 @@ def test_a_test_interaction_in_the_histories_that_models_learn_from_is_found(hol
 
 def test_near_duplicate_text_across_the_boundary_is_found(holdout, models):
     texts = list(holdout.known.texts)
-    cold, warm = holdout.row_of_item["i130"], holdout.row_of_item["i003"]
+    cold, warm = holdout.item_ids.index("i130"), holdout.item_ids.index("i003")
     texts[warm] = "the castle of seven towers by the northern sea in a winter night"
     texts[cold] = "The Castle of seven towers by the northern sea, in a winter night!"
     planted = replace(holdout, known=replace(holdout.known, texts=tuple(texts)))
@@ -83,7 +83,7 @@ def test_near_duplicate_text_across_the_boundary_is_found(holdout, models):
 
 
 def test_a_text_that_was_changed_after_the_cut_is_found(holdout, models):
-    row = holdout.row_of_item["i000"]
+    row = holdout.item_ids.index("i000")
     assert holdout.updated_at[row].astype(object) == T0.replace(
         tzinfo=None
     )  # the split took the older version

@@ -5,7 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.profiles.item_ids import UNKNOWN, ItemIds
+from recsys.profiles.item_ids import ItemIds
+from recsys.storage.strings import UNKNOWN
 
 IDS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), unique=True, max_size=30)
 

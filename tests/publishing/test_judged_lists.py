@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from recsys import Release
@@ -143,15 +144,11 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
     bring(film_workspace, mlp)
     film_workspace.build().publish(folder)
     release = Release.open(folder.url)
-    rows = pa.concat_tables(
-        [
-            part.rows().select(["item_id", "part", "line"])
-            for part in list_parts(film_workspace.at.data, CATALOGUE)
-        ]
-    ).to_pylist()
-    place_of = {row["item_id"]: (row["part"], row["line"]) for row in rows}
+    parts = list_parts(film_workspace.at.data, CATALOGUE)
+    rows = pa.concat_tables([part.rows(["item_id", "part", "line"]) for part in parts])
     dataset = judged_dataset(release)
-    traits = traits_at(film_workspace.at.data, [place_of[item] for item in dataset.item_ids], NAMES)
+    places = rows.take(pc.index_in(pa.array(dataset.item_ids), value_set=rows["item_id"].combine_chunks()))
+    traits = traits_at(film_workspace.at.data, places, NAMES)
     assert set(traits.sets) == {"tags", "brand"} and np.isfinite(traits.numbers["price"]).sum() == 20
     pairs_of = release._profiles.histories.pairs
     times = times_of(pairs_of["timestamp"])

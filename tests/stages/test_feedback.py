@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.catalogue.split import Split
+from recsys.catalogue.split import PAIRS_SCHEMA, Split
 from recsys.catalogue.weighting import Weighting
 from recsys.evaluation.report import Report
 from recsys.stages import evaluate, split
@@ -92,7 +92,7 @@ def test_a_split_without_values_takes_an_older_ones_feedback_away(rated):
     found = Split.load(rated.at.split)
     Split(found.summary, found.train, found.test, found.items).save(rated.at.split)
     assert not (rated.at.split / "feedback.parquet").exists()
-    assert pq.read_table(rated.at.split / "train.parquet").equals(found.train)
+    assert pq.read_table(rated.at.split / "train.parquet").equals(found.train.cast(PAIRS_SCHEMA))
 
 
 def test_events_stand_in_the_split_only_where_params_let_them_weigh(tmp_path):

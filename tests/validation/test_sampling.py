@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 
@@ -24,7 +25,7 @@ def dataset():
     made = dataset_of(rng.normal(size=(N_ITEMS, 4)).astype(np.float32), likes)
     made = replace(
         made,
-        tags=tuple((f"tag {row}",) for row in range(N_ITEMS)),
+        tags=pa.array([[f"tag {row}"] for row in range(N_ITEMS)]),
         traits=Traits({"brand": csr_array(np.eye(N_ITEMS))}, {"price": np.arange(N_ITEMS, dtype=float)}),
         views={"image": DenseView(np.eye(N_ITEMS, dtype=np.float32), "pictures")},
     )
@@ -64,7 +65,7 @@ def test_some_users_keep_their_whole_histories_and_items_all_that_is_known_of_th
     rows = [int(item[1:]) for item in part.item_ids]
     assert rows == sorted(rows) and part.texts == part.item_ids
     np.testing.assert_array_equal(part.vectors_ID, dataset.vectors_ID[rows])
-    assert part.tags == tuple((f"tag {row}",) for row in rows)
+    assert part.tags.to_pylist() == [[f"tag {row}"] for row in rows]
     assert part.traits.numbers["price"].tolist() == rows
     assert part.traits.sets["brand"].indices.tolist() == rows
     assert part.views["image"].vectors_ND.argmax(axis=1).tolist() == rows
