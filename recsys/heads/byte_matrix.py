@@ -1,7 +1,7 @@
-"""A matrix in one byte per number: a vector is multiplied with it in a fraction of the time that float32 takes.
+"""A matrix in one byte per number: few vectors are multiplied with it in a fraction of the time that float32 takes.
 
 Processors multiply numbers of 8 bits several times as fast as those of float32, and read a quarter of the memory, which
-is what a product with one vector waits for. The vector is split in two numbers of 8 bits, a whole one and the 254ths
+is what a product with few vectors waits for. A vector is split in two numbers of 8 bits, a whole one and the 254ths
 that it leaves, so that hardly anything is lost of it.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-# Shape suffixes: N rows of the matrix, D its columns, B rows of a block.
+# Shape suffixes: N rows of the matrix, D its columns, B rows of a block, or vectors, R rows that are multiplied.
 LARGEST = 127
 PARTS = 254
 """Into how many parts a step is divided again: a remainder is at most half a step."""
@@ -55,23 +55,26 @@ class ByteMatrix:
             whole_ND[block] = np.rint(rows_BD / divisor_B1)
         return cls(_load().dots_pack(whole_ND), step_N)
 
-    def times(self, vector_D: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Inner products of all rows with a vector.
+    def times(self, vectors_BD: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Inner products of all rows with some vectors. The matrix is read once for all of them.
 
         Args:
-            vector_D: finite numbers.
+            vectors_BD: finite numbers.
 
         Returns:
-            [N]. The same bits whatever else is computed.
+            [B, N]. Those of a vector have the same bits whatever else is computed.
         """
-        step = float(np.abs(vector_D).max(initial=0)) / LARGEST or 1.0
-        steps_D = vector_D / np.float32(step)
-        both_2D = np.empty((2, len(vector_D)), np.int8)
-        both_2D[0] = whole_D = np.rint(steps_D)
-        both_2D[1] = np.rint((steps_D - whole_D) * PARTS)
-        products_2N = np.asarray(_load().dots_packed(both_2D, self.whole)).astype(np.float64)
-        found_N: NDArray[np.float64] = step * self.step_N * (products_2N[0] + products_2N[1] / PARTS)
-        return found_N
+        step_B1 = np.abs(vectors_BD).max(axis=1, initial=0, keepdims=True).astype(np.float64) / LARGEST
+        step_B1[step_B1 == 0] = 1
+        steps_BD = vectors_BD / step_B1.astype(np.float32)
+        whole_BD = np.rint(steps_BD)
+        both_2BD = np.empty((2, *vectors_BD.shape), np.int8)
+        both_2BD[0], both_2BD[1] = whole_BD, np.rint((steps_BD - whole_BD) * PARTS)
+        rows_RD = both_2BD.reshape(-1, vectors_BD.shape[1])
+        products_2BN = np.asarray(_load().dots_packed(rows_RD, self.whole)).reshape(*both_2BD.shape[:2], -1)
+        found_BN: NDArray[np.float64] = products_2BN[0] + products_2BN[1] / PARTS
+        found_BN *= step_B1 * self.step_N
+        return found_BN
 
 
 def _load() -> Any:  # noqa: ANN401  untyped library

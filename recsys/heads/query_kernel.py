@@ -6,10 +6,11 @@ sums. Only the rest is multiplied with rounded numbers, after landmarks were bro
 from exact ones by a hundredth of their length, a cosine with an item by less than a thousandth, and three quarters of
 the memory need not be read.
 
-Each query is computed by itself, so that it has the same profile alone and beside others. BLAS multiplies two rows with
-a large matrix in more time than one row twice.
+A query has the same profile alone and beside others: sums of whole numbers are exact, and the rest is computed for each
+query by itself. The rounded matrices are read once for all queries that are asked together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -94,54 +95,56 @@ class QueryKernel:
             [len(some), D].
         """
         found_BD = np.empty((len(some), self.projection_MD.shape[1]))
-        for place, n in enumerate(some):
-            words = slice(*words_NV.indptr[n : n + 2])
-            terms, weights, vector_L = words_NV.indices[words], words_NV.data[words], vectors_NL[n]
-            if self._rounded is not None and vector_L.any():
-                found_BD[place] = self._nearly(self._rounded, terms, weights, vector_L)
-            else:
-                row_M = self._by_meaning(self.vectors_ML @ vector_L)
-                if not vector_L.any():  # a text without a vector is unlike every other
-                    row_M[:] = 0
-                self._add_words(row_M, terms, weights)
-                found_BD[place] = row_M @ self.projection_MD
+        has_vector_B = np.asarray(vectors_NL[some.start : some.stop].any(axis=1))
+        is_rounded_B = has_vector_B & (self._rounded is not None)
+        for place in np.flatnonzero(~is_rounded_B).tolist():
+            row_M = self._by_meaning(self.vectors_ML @ vectors_NL[some[place]])
+            if not has_vector_B[place]:  # a text without a vector is unlike every other
+                row_M[:] = 0
+            self._add_words(row_M, words_NV, some[place])
+            found_BD[place] = row_M @ self.projection_MD
+        if self._rounded is not None and is_rounded_B.any():
+            rounded = [some[place] for place in np.flatnonzero(is_rounded_B).tolist()]
+            found_BD[is_rounded_B] = self._nearly(self._rounded, words_NV, vectors_NL, rounded)
         return found_BD
 
     def _nearly(
         self,
         rounded: _Rounded,
-        terms: NDArray[np.integer],
-        weights: NDArray[np.float32],
-        vector_L: NDArray[np.float32],
+        words_NV: csr_array,
+        vectors_NL: NDArray[np.float32],
+        some: Sequence[int],
     ) -> NDArray[np.float64]:
-        """The coordinates of one query, [D]."""
-        cosine_M = rounded.landmarks.times(vector_L).astype(np.float32)
-        row_M = self._by_meaning(cosine_M)
-        # The line that is nearest to the kernel, as a function of the cosine.
-        level, middle = float(row_M.mean()), float(cosine_M.mean())
-        cosine_M -= np.float32(middle)
-        slope = float(cosine_M @ row_M) / (float(cosine_M @ cosine_M) or 1.0)
-        cosine_M *= np.float32(slope)
-        row_M -= cosine_M
-        row_M -= np.float32(level)
-        self._add_words(row_M, terms, weights)
-        linear_D = slope * (vector_L @ rounded.linear_LD).astype(np.float64)
-        row_M *= rounded.size_M
-        found_D: NDArray[np.float64] = rounded.projection.times(row_M) + linear_D
-        return found_D + (level - slope * middle) * rounded.sum_D
+        """The coordinates of some queries, [B, D]. What is no product with a large matrix is computed one by one."""
+        cosine_BM = rounded.landmarks.times(vectors_NL[some]).astype(np.float32)
+        row_BM = self._by_meaning(cosine_BM)
+        linear_BD = np.empty((len(some), len(rounded.sum_D)))
+        for n, cosine_M, row_M, linear_D in zip(some, cosine_BM, row_BM, linear_BD, strict=True):
+            # The line that is nearest to the kernel, as a function of the cosine.
+            level, middle = float(row_M.mean()), float(cosine_M.mean())
+            cosine_M -= np.float32(middle)
+            slope = float(cosine_M @ row_M) / (float(cosine_M @ cosine_M) or 1.0)
+            cosine_M *= np.float32(slope)
+            row_M -= cosine_M
+            row_M -= np.float32(level)
+            self._add_words(row_M, words_NV, n)
+            row_M *= rounded.size_M
+            linear_D[:] = slope * (vectors_NL[n] @ rounded.linear_LD).astype(np.float64)
+            linear_D += (level - slope * middle) * rounded.sum_D
+        return linear_BD + rounded.projection.times(row_BM)
 
-    def _by_meaning(self, cosine_M: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The kernel of vectors with these cosines, as `Kernel.compare` has it, [M]."""
-        row_M = cosine_M - np.float32(1)
-        row_M *= np.float32(self.gamma)
-        np.exp(row_M, out=row_M)
-        row_M *= np.float32(1 - self.lexical_share)
-        return row_M
+    def _by_meaning(self, cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The kernel of vectors with these cosines, as `Kernel.compare` has it, of the same shape."""
+        rows = cosines - np.float32(1)
+        rows *= np.float32(self.gamma)
+        np.exp(rows, out=rows)
+        rows *= np.float32(1 - self.lexical_share)
+        return rows
 
-    def _add_words(
-        self, row_M: NDArray[np.float32], terms: NDArray[np.integer], weights: NDArray[np.float32]
-    ) -> None:
-        """Add what common words add to the kernel, in place."""
+    def _add_words(self, row_M: NDArray[np.float32], words_NV: csr_array, n: int) -> None:
+        """Add what common words of the query at a place add to the kernel, in place."""
+        words = slice(*words_NV.indptr[n : n + 2])
+        terms, weights = words_NV.indices[words], words_NV.data[words]
         for term, weight in zip(terms.tolist(), (self.lexical_share * weights).tolist(), strict=True):
             some = slice(*self.words_VM.indptr[term : term + 2])
             row_M[self.words_VM.indices[some]] += weight * self.words_VM.data[some]

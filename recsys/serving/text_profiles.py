@@ -1,6 +1,6 @@
 """Profiles of texts that are not in the release: queries, words about a user, new items."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from recsys.models.opening import open_head, open_vectors, with_head
 from recsys.publishing.checks import QUERY_BATCH_TOKENS, query_text, unpacked_model
 from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.release import Manifest
+from recsys.serving.together import Together
 
 # Shape suffixes: N texts, D dimension.
 THREADS = 1
@@ -35,6 +36,7 @@ class TextProfiles:
     def __init__(self, manifest: Manifest, files: ObjectFiles) -> None:
         self._manifest = manifest
         self._files = files
+        self._queries: Together[str, NDArray[np.float32]] = Together(self._of_queries)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -91,10 +93,11 @@ class TextProfiles:
             RequestError: the text says nothing.
             EncoderError: the model cannot be opened.
         """
-        folded = _required(query_text(self._manifest, text))
-        profile_D: NDArray[np.float32]
-        (profile_D,) = query_profiles(self.encoder, [folded], self._manifest.model.lexical_width)
-        return profile_D
+        return self._queries(_required(query_text(self._manifest, text)))
+
+    def _of_queries(self, texts: Sequence[str]) -> Sequence[NDArray[np.float32]]:
+        """Of texts that were made as the release's own, [d] each, as if it were alone."""
+        return list(query_profiles(self.encoder, texts, self._manifest.model.lexical_width))
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_a_diverse_search_turns_from_what_it_has_already(
     for diversity in (0.0, 0.5):
         recommender.search(query, ListRequest(k=3, diversity=diversity))
     assert list(dict.fromkeys(sure)) == [3, 3 * POOL]
+
+
+def test_searches_at_the_same_time_find_what_each_finds_alone(
+    encoded_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    recommender, wanted = of_release(encoded_workspace, folder), ListRequest(k=5)
+    queries = ["a crew in space", "shark", "a pig who herds sheep and wins", "genius of symphonies"] * 8
+    alone = [recommender.search(query, wanted) for query in queries]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda query: recommender.search(query, wanted), queries)) == alone
 
 
 def test_an_old_text_is_not_found_after_an_edit(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
