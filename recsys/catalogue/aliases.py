@@ -87,7 +87,8 @@ def fetched(
         UnreadableFile, BatchRefused: intake would not read it either.
     """
     landing.fetch(key, folder / "landed")
-    file = LandedFile(folder / "landed", key, ending(key), params.max_columns, params.max_decoded_mb)
+    limits = params.max_columns, params.max_decoded_mb
+    file = LandedFile(folder / "landed", key, ending(key), *limits, params.column_names.get(kind, {}))
     columns, surveyed = columns_of(kind, params), read(file)
     columns.survey(surveyed.rows, surveyed.columns, key)
     return file, columns

@@ -100,6 +100,10 @@ class Batch:
     """Notes for people: uncommon readings, such as `updated_at read as YYYYMMDD`."""
     ignored: dict[str, str] = field(default_factory=dict)
     """Column -> why its values, or some of them, were left out."""
+    candidates: frozenset[str] = frozenset()
+    """See `Columns.candidates`."""
+    list_of_items: str = ""
+    """See `Columns.list_of_items`."""
 
     @property
     def table(self) -> pa.Table:
@@ -159,7 +163,16 @@ def read_batch(
     ignored = {
         name.encode("utf-8", "replace").decode(): why for name, why in reader.ignored(survey.columns).items()
     }
-    return Batch(kind, found, bad, known, [*survey.notes, *columns.notes(), *hints], ignored)
+    return Batch(
+        kind,
+        found,
+        bad,
+        known,
+        [*survey.notes, *columns.notes(), *hints],
+        ignored,
+        columns.candidates(survey.columns),
+        columns.list_of_items,
+    )
 
 
 def _bounded(rows: Iterator[RawRow], meant: Collection[str], max_chars: int) -> Iterator[RawRow]:

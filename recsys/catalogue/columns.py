@@ -11,7 +11,9 @@ from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.likely_columns import as_our_own, likely_names
 from recsys.catalogue.params import IngestParams
+from recsys.catalogue.readers.inner_values import Inside
 from recsys.catalogue.readers.rows import RawRow
+from recsys.catalogue.readers.separators import names_key
 from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
@@ -52,6 +54,7 @@ class Columns:
         self._numbers = {name: NumberForm(name) for name in ours.numbers}
         self._forms: dict[str, Form] = {**self._ids, **self._times, **self._tags, **self._numbers}
         self._names: dict[str, str] = {}
+        self._inside = Inside()
 
     def survey(self, rows: Iterator[RawRow], columns: set[str], key: str) -> None:
         """Look at every row once, to learn how each column is written.
@@ -74,6 +77,7 @@ class Columns:
                     (name, form.observe, form.observes) for name, form in self._watched(columns - settled)
                 ]
             values = row.values
+            self._inside.observe(values)
             for name, observe, kinds in watched:
                 value = values.get(name)
                 if isinstance(value, kinds) and not is_missing(value, missing) and observe(value):
@@ -127,7 +131,7 @@ class Columns:
 
     def hints(self, columns: Iterable[str]) -> list[str]:
         """Columns that may be meant as a missing optional one; for required ones see the expectations."""
-        others = [name for name in columns if name not in self._names]
+        others = self.candidates(columns)
         lacking = [name for name in self._optional if name not in {self.ours(one) for one in columns}]
         likely: dict[str, str] = {}
         for name in lacking:
@@ -139,6 +143,23 @@ class Columns:
         return [
             f"no column {' and '.join(likely.values())}: {are} {' and '.join(map(repr, likely))}? then {line}"
         ]
+
+    def candidates(self, columns: Iterable[str]) -> frozenset[str]:
+        """What may be meant as a missing column: columns of single values, and paths into columns of objects."""
+        single = {name for name in columns if name not in self._names and folded(name) not in self._ours}
+        tags = {name for name, inner in self._inside.of_lists.items() if "name" in inner}
+        return frozenset(single - (self._inside.holders - tags) | self._inside.paths)
+
+    @property
+    def list_of_items(self) -> str:
+        """A column with a list of objects that name items, such as the lines of an order; empty if there is none."""
+        for name, inner in sorted(self._inside.of_lists.items()):
+            likely = [
+                one for one in likely_names(inner, "item_id") if one != "id"
+            ]  # pictures have an id, too
+            if likely or names_key(inner):
+                return name
+        return ""
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -59,6 +59,8 @@ REMEDIES = {
     "future_timestamp": "write times in UTC; ingest.future_tolerance_s says how far ahead they may lie",
     "ancient_timestamp": "write the time, or leave it out; ingest.earliest_year says what is too old",
     "bad_timestamp": "write times as ISO 8601 with a time zone, or as seconds since 1970",
+    "wrong_type": "write one value of that type; of an object ingest.column_names takes one value: {title.en: title}",
+    "bad_event": "write one short word for each kind of event, such as view; Product Viewed may be product_viewed",
     "not_utf8": "write the file in UTF-8: Excel saves it as 'CSV UTF-8', and of a file in Windows' Western encoding "
     "`iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` makes one",
     "wrong_fields": "write as many fields as the header names; quote fields that hold a comma",

@@ -2,6 +2,9 @@
 
 import re
 
+SEPARATOR = "."
+"""Between the names of a path to a value inside an object, such as `item.id`."""
+
 
 def folded(name: str) -> str:
     """A name without case, blanks and punctuation: `Item ID` and `item_id` become the same.

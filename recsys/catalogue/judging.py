@@ -226,7 +226,13 @@ def remedy_of(judged: Judged, expected: Expected) -> str:
     batch = judged.batch
     lacking = [name.strip() for one in missing_columns(batch) for name in re.split(",| or ", one)]
     lacking += [name for name in KINDS[batch.kind].columns if name not in {*lacking, *batch.columns}]
-    likely = {name: found[0] for name in lacking if (found := likely_names(batch.columns, name))}
+    likely = {name: found[0] for name in lacking if (found := likely_names(batch.candidates, name))}
+    if (
+        batch.list_of_items
+        and "item_id" in lacking
+        and (KINDS[batch.kind].of_people or "item_id" not in likely)
+    ):
+        return f"a row holds several items, in {batch.list_of_items!r}: write a row for each of them"
     theirs = {
         column: name for name, column in reversed(likely.items())
     }  # a column has one meaning, the first

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recsys.catalogue.folding import folded
+from recsys.catalogue.folding import SEPARATOR, folded
 from recsys.catalogue.kinds import KINDS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -49,8 +49,8 @@ class IngestParams(BaseModel):
     """Texts that mean a missing value if they are the whole field. Spelled exactly; outer white space is ignored."""
     column_names: dict[str, dict[str, str]]
     """Folder of the landing zone -> {a column's name in your files: the name that Firstlight knows}, such as
-    {catalogue: {sku: item_id, name: title}}. Case and separators do not matter. It counts in files that lack the
-    known name itself."""
+    {catalogue: {sku: item_id, item.name: title}}. Case and separators do not matter. `item.name` is the value `name` in
+    the object `item`. It counts in files that lack the known name itself."""
     near_duplicate_similarity: Similarity
     """Jaccard similarity of word 3-shingles (MinHash) from which two long texts count as the same."""
     max_boilerplate_share: Share
@@ -92,7 +92,9 @@ class IngestParams(BaseModel):
                     raise ValueError(
                         f"{theirs}: {kind} has no column {ours!r}, but {', '.join(KINDS[kind].columns)}"
                     )
-                if folded(theirs) in map(folded, KINDS[kind].columns):
+                known = {folded(name) for name in KINDS[kind].columns}
+                is_path = SEPARATOR in theirs and folded(theirs) == folded(ours)  # such as item.id
+                if folded(theirs) in known and not is_path:
                     raise ValueError(f"{theirs!r} is a column of {kind} already and keeps its meaning")
         return some
 

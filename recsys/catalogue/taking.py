@@ -128,7 +128,8 @@ class Intake:
             if repeated := self._repeated(landed, digest):
                 return repeated
             limits = self.params.max_columns, self.params.max_decoded_mb
-            file = LandedFile(copy, landed.key, landed.ending, *limits)
+            names = self.params.column_names.get(landed.kind, {})
+            file = LandedFile(copy, landed.key, landed.ending, *limits, names)
             batch = self.reader.read_batch(file, landed.kind, landed.modified)
             return _Read(landed, digest, batch)
         except (BatchRefused, UnreadableFile) as error:

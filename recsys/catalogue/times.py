@@ -15,7 +15,8 @@ from typing import ClassVar
 from dateutil import parser as dateutil_parser
 
 ISO_EXAMPLE = "write ISO 8601 throughout, such as 2026-11-01T10:00:00Z"
-SECONDS, DAY_FIRST, MONTH_FIRST = "seconds since 1970", "day/month/year", "month/day/year"
+SECONDS, MILLISECONDS = "seconds since 1970", "milliseconds since 1970"
+DAY_FIRST, MONTH_FIRST = "day/month/year", "month/day/year"
 EITHER = "day/month/year or month/day/year"
 CLEAR_SHARE = 0.95
 """Share of the dates with a day above 12 that must agree on the order of day and month."""
@@ -29,7 +30,7 @@ _RANGES: tuple[tuple[float, float, str], ...] = (
     (19_900_101, 21_001_231, "YYYYMMDD"),
     (_FIRST_S, _LAST_S, SECONDS),
     (199_001_010_000, 210_012_312_359, "YYYYMMDDhhmm"),
-    (_FIRST_S * 10**3, _LAST_S * 10**3, "milliseconds since 1970"),
+    (_FIRST_S * 10**3, _LAST_S * 10**3, MILLISECONDS),
     (19_900_101_000_000, 21_001_231_235_959, "YYYYMMDDhhmmss"),
     (_FIRST_S * 10**6, _LAST_S * 10**6, "microseconds since 1970"),
     (_FIRST_S * 10**9, _LAST_S * 10**9, "nanoseconds since 1970"),
@@ -43,7 +44,7 @@ _CONVERSIONS: dict[str, Callable[[_Number], datetime]] = {
     "YYYYMMDD": lambda n: _of_digits(n, 8),
     SECONDS: lambda n: datetime.fromtimestamp(float(n), UTC),
     "YYYYMMDDhhmm": lambda n: _of_digits(n, 12),
-    "milliseconds since 1970": lambda n: _EPOCH + timedelta(microseconds=int(n * 1000)),
+    MILLISECONDS: lambda n: _EPOCH + timedelta(microseconds=int(n * 1000)),
     "YYYYMMDDhhmmss": lambda n: _of_digits(n, 14),
     "microseconds since 1970": lambda n: _EPOCH + timedelta(microseconds=int(n)),
     "nanoseconds since 1970": lambda n: _EPOCH + timedelta(microseconds=int(n) // 1000),
@@ -53,6 +54,10 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 _DAY_MONTH = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ ,T]+(\S.*))?", re.ASCII)
 _YEAR_FIRST = re.compile(r"(\d{4})([./-])(\d{1,2})\2(\d{1,2})(?:[ ,T]+(\S.*))?", re.ASCII)
 _UTC_NAME = re.compile(r"(?<=[\d\sMm+-])\s*(?:UTC|GMT|Z)(?:\[(?:UTC|GMT|Z)\])?$", re.ASCII)
+_DOT_NET = re.compile(
+    r"/Date\((\d+)(?:[+-]\d{4})?\)/", re.ASCII
+)  # .NET: milliseconds; the offset is for display
+_ZONE_BEFORE_YEAR = re.compile(r"(?<=:\d\d) (UTC|GMT) (\d{4})$", re.ASCII)
 _ZONE_IN_BRACKETS = re.compile(r"(?<=[\dZ])\[[\w/+-]+\]$", re.ASCII)  # Java: the offset before it says it all
 # dateutil gets only dates with a month's name and hours with AM or PM, because it guesses a lot.
 _ENGLISH = re.compile(
@@ -162,6 +167,10 @@ class TimeForm:
         number = _as_number(text)
         if number is not None:
             return self._of_number(number)
+        if dot_net := _DOT_NET.fullmatch(text):
+            if _form_of(milliseconds := int(dot_net[1])) != MILLISECONDS:
+                raise ValueError("is no time from 1990 to 2100")
+            return _CONVERSIONS[MILLISECONDS](milliseconds)
         try:
             return _in_utc(datetime.fromisoformat(text))
         except (ValueError, OverflowError):
@@ -242,8 +251,8 @@ def _of_digits(value: _Number, n_digits: int) -> datetime:
 
 
 def _without_utc(text: str) -> tuple[str, bool]:
-    """A text without the name of UTC at its end, and whether it had one."""
-    text = _ZONE_IN_BRACKETS.sub("", text)
+    """A text without the name of UTC at its end, or before the year as Java writes it, and whether it had one."""
+    text = _ZONE_BEFORE_YEAR.sub(r" \2 \1", _ZONE_IN_BRACKETS.sub("", text))
     shorter = _UTC_NAME.sub("", text)
     return shorter.strip(), shorter != text
 

@@ -171,7 +171,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
-    file, columns = _landed(path, params), columns_of(CATALOGUE, params)
+    file, columns = _landed(path, CATALOGUE, params), columns_of(CATALOGUE, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
     _require_columns(path, {columns.ours(name) for name in survey.columns}, survey.columns, ("item_id",))
@@ -187,20 +187,21 @@ def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
     return list(filter(None, ids))
 
 
-def _landed(path: Path, params: IngestParams) -> LandedFile:
+def _landed(path: Path, kind: str, params: IngestParams) -> LandedFile:
     found = ending(path.name)
     if found not in {*ENDINGS, ZIP}:
         raise UnreadableFile(
             f"{path} has none of the endings {', '.join(ENDINGS)}", remedy="convert or rename it"
         )
-    return LandedFile(path, str(path), found, params.max_columns, params.max_decoded_mb)
+    limits, names = (params.max_columns, params.max_decoded_mb), params.column_names.get(kind, {})
+    return LandedFile(path, str(path), found, *limits, names)
 
 
 def _batch(
     path: Path, kind: str, params: IngestParams, columns: Columns, needed: Iterable[str] = ()
 ) -> Batch:
     arrived_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    file = _landed(path, params)
+    file = _landed(path, kind, params)
     return read_batch(file, kind, arrived_at, params, UsersAsGiven(), tuple(needed), columns)
 
 

@@ -84,6 +84,13 @@ def test_no_number_becomes_a_time_around_1970(number):
 
 
 @pytest.mark.parametrize(
+    "written", ["Sun Nov 01 12:00:00 UTC 2026", "/Date(1793534400000)/", "/Date(1793534400000+0100)/"]
+)
+def test_times_as_java_and_dot_net_write_them_are_read(written):
+    assert form_of([written]).read(written) == datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
     ("column", "wrong", "why"),
     [
         ([1793700000] * 9 + [1793700000000], 1793700000000, "the column is in seconds"),
@@ -91,6 +98,9 @@ def test_no_number_becomes_a_time_around_1970(number):
         (["02/11/2026"], "02/11/2026", "no value of the column shows which"),
         (["13/11/2026", "11/13/2026"] * 5 + ["02/11/2026"], "02/11/2026", "the column has both"),
         (["2026-11-01 10:00:00 EST"], "2026-11-01 10:00:00 EST", "not clearly a time"),
+        (["/Date(-62135596800000)/"], "/Date(-62135596800000)/", "not clearly a time"),
+        (["/Date(62135596800)/"], "/Date(62135596800)/", "no time from 1990"),
+        (["Sun Nov 01 12:00:00 EST 2026"], "Sun Nov 01 12:00:00 EST 2026", "not clearly a time"),
         (["Nov 2026"], "Nov 2026", "lacks a day, a month or a year"),
         (["10:00"], "10:00", "not clearly a time"),
         (["13/11/2026"] * 30 + ["11/13/2026"], "11/13/2026", "is not day/month/year, as the column is"),

@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from recsys.catalogue.fields import BadRow
@@ -23,16 +25,22 @@ from recsys.catalogue.readers.separators import (
     escapes_quotes,
     layout,
     names_key,
+    other_separator,
     unescaped,
 )
 
+_DRAWN = re.compile(r"(?=.*---)[-+|:=\s]+|\(\d+ rows?\)")
+"""Lines between the rows of a table as psql, mysql and Markdown draw it, and the count of rows below."""
+_BEGIN_DRAWN = frozenset("-+|:(")
+_FORMULA = re.compile(r'="(.*)"', re.DOTALL)
+"""A text as spreadsheets are told to leave it alone: ="007"."""
 _LONE_CR = "\udc0d"
 """Stands for a CR inside a line, which the parser would take for its end; not UTF-8, so that no file can hold it."""
 
 
-def has_header(start: bytes) -> bool:
-    """Whether text begins with a header that names the required columns."""
-    return names_key(layout(_sample(start)[1]).header)
+def has_header(start: bytes, keys: Collection[str]) -> bool:
+    """Whether text begins with a header that names one of these columns (folded)."""
+    return names_key(layout(_sample(start)[1], keys).header, keys)
 
 
 def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> Iterator[RawRow]:
@@ -51,11 +59,11 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
         UnreadableFile: no usable header, or a record that does not end.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
-    separator, n_above, has_escapes = _layout(stream.peek(), reading)
+    separator, n_above, has_escapes = _layout(stream.peek(), file.keys, reading)
     lines = _TextLines(stream, file, has_escapes=has_escapes)
     rows = csv.reader(lines, delimiter=separator, strict=True)
     header: _Header | None = None
-    n_empty = 0
+    skipped = Counter[str]()
     while True:
         begin, offset = rows.line_num + 1, lines.consumed
         try:
@@ -65,17 +73,21 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
         if values is None:
             break
         if not any(values):
-            n_empty += len(values) > 1
+            skipped["empty row"] += len(values) > 1
         elif begin == 1 and SEP_LINE.fullmatch(separator.join(values).strip()):
             continue
         elif n_above:
             n_above -= 1
         elif header is None:
             header = _header(file, values, begin, reading)
+        elif _is_drawn(values, separator):
+            header = replace(header, is_drawn=True)
+            skipped["drawn line"] += 1
         else:
             yield _row(begin, f"byte {offset} of {reading.places_in}", values, header)
-    if n_empty:
-        reading.notes.append(f"{_counted(n_empty, 'empty row')} ignored")
+    reading.notes.extend(f"{_counted(n, what)} ignored" for what, n in skipped.items() if n)
+    if header and header.formulas:
+        reading.notes.append('values written as ="…", a formula of spreadsheets, were read as their text')
 
 
 def _sample(start: bytes) -> tuple[str | None, list[str]]:
@@ -88,13 +100,13 @@ def _sample(start: bytes) -> tuple[str | None, list[str]]:
     return (named[1], lines[1:]) if named else (None, lines)
 
 
-def _layout(start: bytes, reading: Reading) -> tuple[str, int, bool]:
+def _layout(start: bytes, keys: Collection[str], reading: Reading) -> tuple[str, int, bool]:
     """The separator, how many rows are above the header, and whether quotes are escaped by backslashes."""
     named, lines = _sample(start)
-    found = layout(lines)
+    found = layout(lines, keys)
     if has_escapes := escapes_quotes(lines, found.separator):
         reading.notes.append("quotes are escaped by backslashes")
-        found = layout([unescaped(line) for line in lines])
+        found = layout([unescaped(line) for line in lines], keys)
     separator = named if named in SEPARATORS else found.separator
     if named:
         reading.notes.append("the line `sep=` was ignored, apart from the separator that it names")
@@ -150,15 +162,25 @@ class _Header:
     """Place and name of every column that is read."""
     blank: tuple[int, ...]
     """Places of columns without a name, which must be empty; not of a first one, the index that pandas writes."""
+    keys: frozenset[str]
+    """See `LandedFile.keys`."""
+    is_drawn: bool = False
+    """Whether lines are drawn around the values, and blanks fill them up."""
+    formulas: set[str] = field(default_factory=set)
+    """Takes the names of columns with texts that are written as formulas."""
 
     def label(self, place: int) -> str:
         """A column for messages; by number if the row may be no header and could hold personal values."""
-        return self.names[place] if names_key(self.names) else f"column {place + 1}"
+        return self.names[place] if names_key(self.names, self.keys) else f"column {place + 1}"
 
 
 def _header(file: LandedFile, values: list[str], line: int, reading: Reading) -> _Header:
     names = tuple(value.strip() for value in values)
     file.check_width(len(names))
+    if other := other_separator(names, file.keys):
+        raise file.unreadable(
+            f"its columns are separated by {other}", "separate them by comma, semicolon, tab or bar", line
+        )
     twice = next((n for n, name in enumerate(names, 1) if name and names.index(name) != n - 1), None)
     if len(names) == 1 and names_key(layout([names[0]]).header) and not names_key(names):
         raise file.unreadable(
@@ -184,7 +206,7 @@ def _header(file: LandedFile, values: list[str], line: int, reading: Reading) ->
         if INDEX_COLUMN.fullmatch(name)
     )
     reading.columns.update(name for _, name in kept)
-    return _Header(names, kept, blank)
+    return _Header(names, kept, blank, file.keys)
 
 
 def _counted(n: int, what: str) -> str:
@@ -210,6 +232,22 @@ def _row(line: int, where: str, values: list[str], header: _Header) -> RawRow:
     outside = next((n for n in header.blank if values[n].strip()), None)
     if outside is not None:
         return RawRow(line, {}, BadRow("wrong_fields", f"a value in column {outside + 1}, which has no name"))
-    # Empty is missing: CSV has no other word for it.
+    return RawRow(line, _as_texts(values, header))
+
+
+def _is_drawn(values: list[str], separator: str) -> bool:
+    """Whether a row is a drawn line; most rows show by their first character that they are none."""
+    first = next(filter(None, values)).lstrip()[:1]
+    return first in _BEGIN_DRAWN and _DRAWN.fullmatch(separator.join(values).strip()) is not None
+
+
+def _as_texts(values: list[str], header: _Header) -> dict[str, str]:
+    """The values by column. Empty is missing: CSV has no other word for it."""
     found = {name: values[n].replace(_LONE_CR, "\r") for n, name in header.kept if values[n] != ""}
-    return RawRow(line, found)
+    if header.is_drawn:
+        found = {name: value.strip() for name, value in found.items() if value.strip()}
+    for name in [name for name, value in found.items() if value.startswith('="')]:
+        if formula := _FORMULA.fullmatch(found[name]):
+            found[name] = formula[1].replace('""', '"')
+            header.formulas.add(name)
+    return found

@@ -1,6 +1,7 @@
-"""Values of MongoDB's extended JSON, such as `{"$oid": "…"}`, as the plain values that they stand for.
+"""Values that name their type, as the plain values that they stand for: of MongoDB, Firestore and SPARQL.
 
-Source: https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/ (version 2, canonical and relaxed).
+Sources: https://www.mongodb.com/docs/manual/reference/mongodb-extended-json/ (version 2, canonical and relaxed),
+https://firebase.google.com/docs/firestore/reference/rest/v1/Value, https://www.w3.org/TR/sparql11-results-json/.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,14 +27,15 @@ def plain_value(found: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
         BadRow: wrong_type, where a typed value is not of its type.
     """
     if len(found) != 1:
-        return found
+        is_term = {"type", "value"} <= set(found) <= _OF_TERMS and found["type"] in _TERMS
+        return found["value"] if is_term else found
     ((name, value),) = found.items()
-    if not name.startswith("$") or name not in _TYPES:
+    if name not in _TYPES:
         return found
     try:
         return _TYPES[name](value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise BadRow("wrong_type", f"a {name} of MongoDB holds no such value") from error
+        raise BadRow("wrong_type", f"a {name} holds no such value") from error
 
 
 def _text(value: object) -> str:
@@ -66,6 +68,19 @@ _TYPES: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "$numberDecimal": float,
         "$date": _time,
         "$undefined": lambda _: None,
+        "stringValue": _text,
+        "integerValue": _whole,
+        "doubleValue": float,
+        "booleanValue": lambda value: value,
+        "timestampValue": _text,
+        "referenceValue": _text,
+        "nullValue": lambda _: None,
+        "mapValue": lambda value: value.get("fields", {}) if isinstance(value, dict) else _text(None),
+        "arrayValue": lambda value: value.get("values", []) if isinstance(value, dict) else _text(None),
     }
 )
-"""Name of a type -> how its value is read. Others (`$binary`, `$regex`, …) stay objects."""
+"""Name of a type, of MongoDB with a $ and of Firestore without -> how its value is read. Others (`$binary`, `$regex`,
+`bytesValue`, …) stay objects."""
+_TERMS = frozenset({"uri", "literal", "typed-literal", "bnode"})
+"""Types of an RDF term in an answer of SPARQL."""
+_OF_TERMS = frozenset({"type", "value", "xml:lang", "datatype"})

@@ -41,10 +41,40 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"{\\rtf", "a text document (RTF)", _AS_CSV),
     (b"version https://git-lfs.github.com", "a pointer of Git LFS, not the file", _FETCH),
 )
-_MARKUP = (
+_AS_JSON = "land the JSON alone"
+_TEXTS = (
     (re.compile(rb"<(!doctype\s+html|html|head|body|table)\b", re.IGNORECASE), "an HTML page", _FETCH),
     (re.compile(rb"<(\?xml|!--|[a-z][\w:-]*[\s>])", re.IGNORECASE), "an XML document", _AS_TABLE),
+    (
+        re.compile(rb"(/\*\*/\s*)?[A-Za-z_$][\w.$]*\(\s*[\[{]"),
+        "JSON in a call of JavaScript (JSONP)",
+        _AS_JSON,
+    ),
+    (
+        re.compile(
+            rb"((var|let|const)\s+[\w$]+\s*=|(window\.\w+|module\.exports)\s*=|export default)\s*[\[{]"
+        ),
+        "JavaScript",
+        _AS_JSON,
+    ),
+    (re.compile(rb"\)\]\}'|(for|while) ?\((;;|1)\);"), "JSON behind a guard against scripts", _AS_JSON),
+    (re.compile(rb"(//|/\*)"), "JSON with comments", "take the comments out"),
+    (
+        re.compile(
+            rb"(--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(INSERT INTO|CREATE TABLE|DROP TABLE|COPY [\w.\"]+ \()",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        "SQL statements, such as a dump",
+        "export the table as CSV: psql -c '\\copy products to products.csv csv header', mysql --batch",
+    ),
+    (re.compile(rb"(---\s+)?- [\w\"']+: "), "YAML", _AS_TABLE),
+    (re.compile(rb"@[a-z]+\{", re.IGNORECASE), "BibTeX", _AS_TABLE),
+    (re.compile(rb"TY  - "), "references in the format RIS", _AS_TABLE),
+    (re.compile(rb"\d{5}[acdnp][a-z]{2}[^\n]{2}22\d{5}"), "MARC records", _AS_TABLE),
 )
+"""How texts in other formats begin."""
+_BSON = re.compile(rb"...\0[\x01-\x13][^\0]*\0", re.DOTALL)
+"""The length of a document (of less than 16 MB, little-endian), then the type and name of its first value."""
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 """Bytes that no text holds; a name such as ORCID may come first in a header."""
 _DVC_POINTER = re.compile(rb"outs:\r?\n- (md5|hash|size|path|cache):")
@@ -79,4 +109,6 @@ def foreign_format(start: bytes) -> tuple[str, str] | None:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if _DVC_POINTER.match(text):
         return "a pointer of DVC, not the file", _FETCH
-    return next(((what, remedy) for pattern, what, remedy in _MARKUP if pattern.match(text)), None)
+    if _BSON.match(start):
+        return "a dump of MongoDB (BSON)", "write JSON lines: mongoexport, or bsondump"
+    return next(((what, remedy) for pattern, what, remedy in _TEXTS if pattern.match(text)), None)

@@ -189,8 +189,17 @@ def _json_row(number: int, content: bytes, offset: int = 0, places_in: str = "")
     except (ValueError, RecursionError) as error:
         return RawRow(number, {}, BadRow("not_json", f"not usable JSON ({type(error).__name__})"))
     if not isinstance(values, dict):
-        return RawRow(number, {}, BadRow("not_json", "the line is JSON, but no object {…}"))
+        return RawRow(number, {}, BadRow("not_json", _no_object(values)))
     return RawRow(number, values)
+
+
+def _no_object(value: object) -> str:
+    """What a value is instead of a row."""
+    if isinstance(value, list):
+        return "a list of values without names: write an object {name: value} for each row"
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return "a text that holds JSON, so it was encoded twice: write the object itself"
+    return "the line is JSON, but no object {…}"
 
 
 def _decoded(content: bytes) -> Any:  # noqa: ANN401  any JSON

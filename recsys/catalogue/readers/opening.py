@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
+from recsys.catalogue.folding import SEPARATOR
 from recsys.catalogue.readers.csv_rows import csv_rows, has_header
 from recsys.catalogue.readers.decoded import open_decoded
 from recsys.catalogue.readers.foreign import foreign_format
+from recsys.catalogue.readers.inner_values import with_inner
 from recsys.catalogue.readers.json_rows import json_rows
 from recsys.catalogue.readers.parquet_rows import PARQUET, parquet_rows
 from recsys.catalogue.readers.rows import LandedFile, RawRow, Reading
@@ -43,6 +45,8 @@ def read(file: LandedFile) -> Reading:
     if is_parquet and file.ending != ".parquet":
         reading.notes.append(f"read as parquet, though its name ends in {file.ending}")
     rows = parquet_rows(file, reading) if is_parquet else _text_rows(file, reading)
+    if paths := {theirs: ours for theirs, ours in file.column_names.items() if SEPARATOR in theirs}:
+        rows = with_inner(rows, paths, reading.columns)
     reading.rows = _counted(rows, file.on_rows) if file.on_rows else rows
     return reading
 
@@ -65,7 +69,7 @@ def _text_rows(file: LandedFile, reading: Reading) -> Iterator[RawRow]:
         if not text:
             raise _empty(file, "no text")
         ending = PurePosixPath(reading.member.lower()).suffix or file.ending
-        is_json, is_csv = bool(_JSON.match(text)), has_header(start)
+        is_json, is_csv = bool(_JSON.match(text)), has_header(start, file.keys)
         if not is_json and not is_csv:
             if ending == ".parquet":
                 remedy = "write the whole file under another name and rename when done"

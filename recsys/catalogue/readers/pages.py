@@ -5,10 +5,10 @@ from typing import Any
 
 from recsys.catalogue.folding import folded
 
-_ABOUT_PAGES = frozenset({"pageinfo", "links", "meta", "metadata", "pagination", "paging", "page"})
+ABOUT_PAGES = frozenset({"pageinfo", "links", "meta", "metadata", "pagination", "paging", "page"})
 """Objects beside the rows that may say it, folded; one may hold another."""
-_NEXT = "hasnextpage next nextpage hasmore nextpagetoken nextlink nextcursor nextpageurl odatanextlink"
-_TOTAL = "total totalcount totalresults totalitems totalelements numfound nbhits found odatacount"
+NEXT = "hasnextpage next nextpage hasmore nextpagetoken nextlink nextcursor nextpageurl odatanextlink"
+TOTAL = "total totalcount totalresults totalitems totalelements numfound nbhits found odatacount"
 """Counts of all rows, folded. Elasticsearch writes an object with `value`."""
 _MAX_DEPTH = 3
 
@@ -28,10 +28,10 @@ def page_note(values: Mapping[str, Any], path: Sequence[str], n_rows: int) -> st
     for key in path[:-1]:
         around.append(around[-1][key])
     said = [pair for one in around for pair in _said(one, _MAX_DEPTH)]
-    totals = [n for name, value in said if name in _TOTAL.split() and (n := _count(value)) > n_rows]
+    totals = [n for name, value in said if name in TOTAL.split() and (n := _count(value)) > n_rows]
     if totals:
         return f"the answer counts {max(totals):,} rows, and this file holds {n_rows:,}: land every page"
-    if any(name in _NEXT.split() and value for name, value in said):
+    if any(name in NEXT.split() and value for name, value in said):
         return "the file is one page of an answer, and the answer has more: land every page"
     return ""
 
@@ -40,7 +40,7 @@ def _said(one: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """Names, folded, and values of an object and of those inside that are about pages."""
     for name, value in one.items():
         yield folded(name), value
-        if depth and isinstance(value, dict) and folded(name) in _ABOUT_PAGES:
+        if depth and isinstance(value, dict) and folded(name) in ABOUT_PAGES:
             yield from _said(value, depth - 1)
 
 

@@ -1,16 +1,20 @@
 """Types of every reader: a staged file, a raw row, and the state of reading."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recsys.catalogue.fields import BadRow
+from recsys.catalogue.folding import folded
 from recsys.errors import BatchRefused, UnreadableFile
 
 MAX_LINE_BYTES = 64 * 2**20
 """A longer line of JSON, or field of CSV, is not held in memory."""
+
+KEYS = frozenset({"itemid", "userid"})
+"""Column names (folded); a header names one of them. The separator is right if it stands alone."""
 
 BOM = b"\xef\xbb\xbf"
 BROKEN = re.compile("[\0\udc80-\udcff]")
@@ -49,10 +53,17 @@ class LandedFile:
     max_columns: int
     max_decoded_mb: int
     """What it may hold in MiB, once it is decompressed and its repeated values are written out."""
+    column_names: Mapping[str, str] = field(default_factory=dict)
+    """Its names of columns, or paths of values inside, -> ours: `ingest.column_names` of its kind."""
     on_rows: Callable[[int], None] | None = None
     """Called with the number of rows, every few thousand."""
 
-    def as_words(self) -> dict[str, str | int]:
+    @property
+    def keys(self) -> frozenset[str]:
+        """Names, folded, of which a header has one: those of the item and of the user column."""
+        return KEYS | {folded(theirs) for theirs, ours in self.column_names.items() if folded(ours) in KEYS}
+
+    def as_words(self) -> dict[str, Any]:
         """Everything except `on_rows`, ready for JSON."""
         return {
             "path": str(self.path.absolute()),
@@ -60,6 +71,7 @@ class LandedFile:
             "ending": self.ending,
             "max_columns": self.max_columns,
             "max_decoded_mb": self.max_decoded_mb,
+            "column_names": dict(self.column_names),
         }
 
     def unreadable(self, problem: str, remedy: str, line: int | None = None) -> UnreadableFile:

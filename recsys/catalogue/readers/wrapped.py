@@ -10,18 +10,19 @@ from types import MappingProxyType
 from typing import Any
 
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.folding import folded
+from recsys.catalogue.folding import SEPARATOR, folded
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.likely_columns import likely_names
-from recsys.catalogue.readers.pages import page_note
+from recsys.catalogue.readers.pages import ABOUT_PAGES, NEXT, TOTAL, page_note
+from recsys.catalogue.readers.refused_forms import refuse_by_name, table_in_one
 from recsys.catalogue.readers.rows import LandedFile, RawRow
 from recsys.catalogue.readers.separators import names_key
 
-_AS_RECORDS = "write one object per row: df.to_json(path, orient='records', lines=True)"
 _MAX_PATH = 4
 """Objects around the list of an answer, such as data, products, edges."""
 
 _AIRBYTE = ("ab_id", "raw_id", "emitted_at", "extracted_at", "loaded_at", "meta")
+_CLOUDEVENTS = ("specversion", "time", "subject", "datacontenttype", "dataschema", "traceparent")
 _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
         "_source": (
@@ -42,11 +43,14 @@ _INNER: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType
         ),
         "node": ((), ("cursor", "__typename")),
         "attributes": (("id", "type"), ("links", "relationships", "meta")),
+        "fields": (("id", "name"), ("createdTime", "createTime", "updateTime")),
+        "payload": ((), ("schema",)),
+        "data": ((), (*_CLOUDEVENTS, "id", "type", "source")),
         "_airbyte_data": ((), tuple(f"_airbyte_{name}" for name in _AIRBYTE)),
     }
 )
 """Inner object that is the row -> what around it belongs to the row, and what else may be there: Elasticsearch and
-OpenSearch, GraphQL, JSON:API, Airbyte."""
+OpenSearch, GraphQL, JSON:API, Airtable and Firestore, Kafka Connect, CloudEvents, Airbyte."""
 _WRITES, _CHANGES = frozenset({"index", "create"}), frozenset({"update", "delete"})
 """Actions of a bulk request of Elasticsearch: those before a whole document, and those that are none."""
 _OF_ACTIONS = (
@@ -55,9 +59,15 @@ _OF_ACTIONS = (
 )
 """What an action may say, beside names that begin with _."""
 _OF_ANSWERS = (
-    "status message code kind object type url etag version nextpagetoken nextcursor cursor requestid"
+    "status message code kind object type url etag version nextpagetoken nextcursor cursor requestid query params "
+    "index queryid context odatacontext"
 )
 """What an answer may say of itself, folded."""
+_OF_PAGES = (
+    "took timedout shards scrollid pitid maxscore terminatedearly extensions responseheader responsetime count limit "
+    f"offset size perpage pagesize success ok processingtimems nbpages {NEXT} {TOTAL}"
+)
+"""What pages of answers say beside that."""
 _ASIDE = frozenset({"errors", "included"})
 """Lists beside the rows of an answer: GraphQL, JSON:API."""
 _TRIED = 1000
@@ -85,17 +95,17 @@ def unwrapped(rows: Iterator[RawRow], file: LandedFile, notes: list[str]) -> Ite
         yield from whole
         return
     first, is_alone = sound[0], len(begun) == 1
-    _refuse_by_name(first.values, file)
+    refuse_by_name(first.values, file)
     if _is_action(first.values):
         notes.append("the action lines of a bulk request were left out")
         yield from _after_actions(whole, file)
-    elif is_alone and (path := _list_path(first.values, file)):
-        yield from _of_list(first, path, file, notes)
-    elif inner := _inner([row.values for row in sound]):
+    elif path := (_list_path if is_alone else _path_of_pages)([row.values for row in sound], file):
+        yield from _of_lists(whole, path, file, notes)
+    elif (inner := _inner([row.values for row in sound])) and not _begins_path(inner, file):
         notes.append(f"each row was read out of {_named('the object', inner, file)} around it")
         yield from (_out_of(row, inner, file) for row in whole)
     else:
-        if is_alone and (table := _table_in_one(first.values)):
+        if is_alone and (table := table_in_one(first.values, is_row=_is_row(first.values, file))):
             raise file.unreadable(*table)
         yield from whole
 
@@ -109,37 +119,6 @@ def _beginning(rows: Iterator[RawRow]) -> list[RawRow]:
         if n_sound == 2:  # noqa: PLR2004
             break
     return begun
-
-
-def _refuse_by_name(values: Mapping[str, Any], file: LandedFile) -> None:
-    """Refuse records of changes, and items whose every value names its type."""
-    payload = values.get("payload")
-    if any({"before", "after", "op"} <= set(one) for one in (values, payload) if isinstance(one, dict)):
-        raise file.unreadable(
-            "these are change records of Debezium, not rows",
-            "land whole rows: let its transform ExtractNewRecordState write them",
-        )
-    listed = values.get("Items")
-    _refuse_typed(values, ".", file)
-    _refuse_typed(values.get("Item") if len(values) == 1 else None, ".Item", file)
-    _refuse_typed(listed[0] if isinstance(listed, list) and listed else None, ".Items[]", file)
-    if len(values) == 1 and any(values.get(name) for name in ("error", "errors")):
-        raise file.unreadable("this is an error that a service answered with, not its rows", "ask it again")
-
-
-def _refuse_typed(item: object, place: str, file: LandedFile) -> None:
-    if isinstance(item, dict) and item and all(map(_is_typed, item.values())):
-        raise file.unreadable(
-            "these are items of DynamoDB, whose every value names its type",
-            f"take the values out: jq -c '{place} | map_values(if .L then [.L[][]] else .[] end)'",
-        )
-
-
-def _is_typed(value: object) -> bool:
-    """Whether a value is one of DynamoDB, such as {"S": "text"}."""
-    return (
-        isinstance(value, dict) and len(value) == 1 and set(value) <= {*"SNBLM", "SS", "NS", "BOOL", "NULL"}
-    )
 
 
 def _is_action(values: Mapping[str, Any]) -> bool:
@@ -169,28 +148,52 @@ def _after_actions(rows: Iterator[RawRow], file: LandedFile) -> Iterator[RawRow]
             )
 
 
-def _list_path(values: Mapping[str, Any], file: LandedFile) -> tuple[str, ...]:
+def _list_path(objects: Sequence[Mapping[str, Any]], file: LandedFile) -> tuple[str, ...]:
     """Where the rows of an answer are: the list of objects that fewest objects surround; empty if there is none.
 
     A list inside a row, such as the variants of a product, belongs to the row.
     """
-    if _is_row(values):
+    (values,) = objects
+    if _is_row(values, file):
         return ()
     if values.get("errors"):
         raise file.unreadable("this is an answer with errors, which may lack rows", "ask the service again")
+    lists = _lists_in(values, file)
+    if len(lists) > 1:
+        raise file.unreadable(
+            f"one object holds {len(lists)} lists of objects: which of them the rows are is open",
+            "land one list as a file: jq -c '.products[]'",
+        )
+    return lists[0] if lists else ()
+
+
+def _path_of_pages(objects: Sequence[Mapping[str, Any]], file: LandedFile) -> tuple[str, ...]:
+    """Where the rows are in each of several answers, the pages of one question; empty if they are none.
+
+    Nothing may stand beside the list but what answers say about themselves: it could belong to the rows.
+    """
+    found = {path for one in objects for path in _lists_in(one, file)}
+    if len(found) != 1 or any(_is_row(one, file) for one in objects):
+        return ()
+    (path,) = found
+    if not all(isinstance(_at(one, path), list) for one in objects):
+        return ()
+    beside = {folded(key) for one in objects for key in one} - {folded(path[0])}
+    return path if beside <= {*_OF_ANSWERS.split(), *_OF_PAGES.split(), *ABOUT_PAGES} else ()
+
+
+def _lists_in(values: Mapping[str, Any], file: LandedFile) -> list[tuple[str, ...]]:
+    """Paths of the lists of objects that fewest objects surround."""
     level: list[tuple[tuple[str, ...], Any]] = [((), values)]
     for _ in range(_MAX_PATH):
         level = [((*path, key), inner) for path, one in level for key, inner in one.items()]
         lists = [path for path, inner in level if path[-1] not in _ASIDE and _is_list_of_objects(inner)]
-        if len(lists) > 1:
-            raise file.unreadable(
-                f"one object holds {len(lists)} lists of objects: which of them the rows are is open",
-                "land one list as a file: jq -c '.products[]'",
-            )
         if lists:
-            return lists[0]
-        level = [(path, inner) for path, inner in level if isinstance(inner, dict) and not _is_row(inner)]
-    return ()
+            return lists
+        level = [
+            (path, inner) for path, inner in level if isinstance(inner, dict) and not _is_row(inner, file)
+        ]
+    return []
 
 
 def _named(what: str, key: str, file: LandedFile) -> str:
@@ -199,13 +202,13 @@ def _named(what: str, key: str, file: LandedFile) -> str:
     return f"{what} {key!r}" if kind and kind.shows_values else f"{what} inside"
 
 
-def _is_row(values: Mapping[str, Any]) -> bool:
+def _is_row(values: Mapping[str, Any], file: LandedFile) -> bool:
     """Whether an object is a row, which owns the lists in it: it has an id, or several texts.
 
     Links do not count, nor what answers say about themselves.
     """
     scalars = {name: value for name, value in values.items() if not isinstance(value, dict | list)}
-    if names_key(values) or any(likely_names(scalars, key) for key in ("item_id", "user_id")):
+    if names_key(values, file.keys) or any(likely_names(scalars, key) for key in ("item_id", "user_id")):
         return True
     texts = [name for name, value in scalars.items() if isinstance(value, str) and "://" not in value]
     return sum(folded(name) not in _OF_ANSWERS.split() for name in texts) > 1
@@ -215,29 +218,49 @@ def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and any(isinstance(one, dict) for one in value)
 
 
-def _of_list(first: RawRow, path: Sequence[str], file: LandedFile, notes: list[str]) -> Iterator[RawRow]:
-    found: Any = first.values
-    for key in path:
-        found = found[key]
-    notes.append(
-        f"the rows were read out of {_named('the list', '.'.join(path), file)}: each counts as a line"
-    )
-    if note := page_note(first.values, path, len(found)):
+def _of_lists(
+    answers: Iterator[RawRow], path: Sequence[str], file: LandedFile, notes: list[str]
+) -> Iterator[RawRow]:
+    """The rows of one answer, or of several, one after the other."""
+    named = _named("the list", ".".join(path), file)
+    notes.append(f"the rows were read out of {named}: each counts as a line")
+    inner: str | None = None
+    n_rows, last = 0, RawRow(1, {})
+    for answer in answers:
+        found = _at(answer.values, path)
+        if answer.fault or not isinstance(found, list):
+            fault = answer.fault or BadRow(
+                "not_json", f"no {named.removeprefix('the ')}, which holds the rows"
+            )
+            yield RawRow(answer.line, {}, fault)
+            continue
+        if inner is None and found:
+            inner = _inner([one for one in found if isinstance(one, dict)][:2])
+            inner = "" if _begins_path(inner, file) else inner
+        n_rows, last = n_rows + len(found), answer
+        for values in found:
+            if isinstance(values, dict):
+                row = RawRow(answer.line, values)
+            else:
+                row = RawRow(answer.line, {}, BadRow("not_json", "no object {…} in a list of objects"))
+            yield _out_of(row, inner, file) if inner else row
+    if note := page_note(last.values, path, n_rows):
         notes.append(note)
-    inner = _inner([one for one in found if isinstance(one, dict)][:2])
-    for values in found:
-        if isinstance(values, dict):
-            row = RawRow(first.line, values)
-        else:
-            row = RawRow(first.line, {}, BadRow("not_json", "no object {…} in a list of objects"))
-        yield _out_of(row, inner, file) if inner else row
+
+
+def _at(values: Any, path: Sequence[str]) -> Any:  # noqa: ANN401  any JSON
+    """What a path leads to, or None."""
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
 
 
 def _inner(objects: Sequence[Mapping[str, Any]]) -> str:
     """The object inside each object that is the row; empty if the objects themselves are rows."""
     first = objects[0]
     for name, (kept, others) in _INNER.items():
-        if isinstance(first.get(name), dict) and set(first) <= {name, *kept, *others}:
+        is_event = name != "data" or "specversion" in first
+        if isinstance(first.get(name), dict) and set(first) <= {name, *kept, *others} and is_event:
             return name
     if len(first) != 1 or any(set(one) != set(first) for one in objects):
         return ""
@@ -245,6 +268,11 @@ def _inner(objects: Sequence[Mapping[str, Any]]) -> str:
     if not isinstance(row, dict) or not row or all(isinstance(value, dict) for value in row.values()):
         return ""
     return name
+
+
+def _begins_path(name: str, file: LandedFile) -> bool:
+    """Whether params name values inside an object by their path, so that it has to stay around them."""
+    return any(path.startswith(f"{name}{SEPARATOR}") for path in file.column_names)
 
 
 def _out_of(row: RawRow, inner: str, file: LandedFile) -> RawRow:
@@ -262,18 +290,3 @@ def _with_outer(values: dict[str, Any], outer: Mapping[str, Any], kept: Sequence
     if names_key(values):
         return values
     return {name: outer[name] for name in kept if name in outer} | values
-
-
-def _table_in_one(values: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Recognise a file whose only object holds a whole table: what it is, and what to do."""
-    if values and all(isinstance(value, dict) for value in values.values()):
-        return (
-            "the whole table is one object of columns, or of rows by their ids (pandas: orient='columns' or 'index')",
-            f"{_AS_RECORDS}; rows by ids: jq -c 'to_entries[] | {{item_id: .key}} + .value'",
-        )
-    if values and not _is_row(values) and any(value == [] for value in values.values()):
-        return "this is an answer without rows", "it need not land; take it away"
-    lists = (value for value in values.values() if isinstance(value, list) and value)
-    if not names_key(values) and any(isinstance(value[0], list) for value in lists):
-        return "the whole table is one object with a list of lists (pandas: orient='split')", _AS_RECORDS
-    return None

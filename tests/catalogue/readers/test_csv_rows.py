@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,43 @@ def test_what_csv_writes_is_read_again(tmp_path_factory, table, separator):
         if not broken:
             plain = {k: v.replace("\n\ufeff", "\n") for k, v in wanted.items() if v}
             assert row.values == plain
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        " item_id | title \n---------+-------\n s1      | Shoe\n s2      | Pan\n(2 rows)\n",
+        "+----+----+\n| item_id | title |\n+----+----+\n| s1 | Shoe |\n| s2 | Pan |\n+----+----+\n",
+        "| item_id | title |\n|:--- | ---|\n| s1 | Shoe |\n| s2 | Pan |\n",
+    ],
+)
+def test_tables_that_psql_mysql_and_markdown_draw_are_read(rows_of, drawn):
+    rows, notes = rows_of(drawn, ".txt")
+    assert [values for _, values in rows] == [
+        {"item_id": "s1", "title": "Shoe"},
+        {"item_id": "s2", "title": "Pan"},
+    ]
+    assert any("drawn line" in note for note in notes)
+
+
+def test_texts_that_spreadsheets_hold_as_formulas_are_their_text(rows_of):
+    rows, notes = rows_of('item_id,title\n="007","=""Say """"hi"""""""\n8,"=1+1"\n', ".csv")
+    assert [values for _, values in rows] == [
+        {"item_id": "007", "title": 'Say "hi"'},
+        {"item_id": "8", "title": "=1+1"},
+    ]
+    assert notes == ['values written as ="…", a formula of spreadsheets, were read as their text']
+
+
+@pytest.mark.parametrize(
+    ("text", "separator"),
+    [
+        ("1::Toy Story (1995)::Animation|Comedy\n", "'::'"),
+        ("item_id\x01title\ns1\x01Shoe\n", "control-A"),
+        ("item_id~title\ns1~Shoe\n", "'~'"),
+        ("user_id item_id rating\n1 2 3\n", "blanks"),
+    ],
+)
+def test_other_separators_are_refused_by_name(rows_of, text, separator):
+    with pytest.raises(UnreadableFile, match=f"separated by {re.escape(separator)}"):
+        rows_of(text, ".txt")

@@ -195,3 +195,33 @@ def test_whatever_a_file_holds_only_our_errors_are_raised(tmp_path_factory, data
         assert error.remedy
     else:
         assert len({row.line for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ('callback([{"item_id": "s1"}]);', "JSONP"),
+        ('const products = [\n{"item_id": "s1"}];', "JavaScript"),
+        (')]}\'\n[{"item_id": "s1"}]', "guard"),
+        ('// all\n[{"item_id": "s1"}]', "comments"),
+        ("-- MySQL dump\n/*!40101 SET NAMES utf8 */;\nINSERT INTO items VALUES ('s1')", "SQL"),
+        ("- item_id: s1\n  title: Shoe\n", "YAML"),
+        ("@book{dune, title={Dune}}", "BibTeX"),
+        ("TY  - BOOK\nTI  - Dune\n", "RIS"),
+        ("00714cam a2200205 a 4500001", "MARC"),
+        (b"\x2b\0\0\0\x02_id\0\x03\0\0\0s1\0\0", "BSON"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".json", ".txt"])
+def test_texts_of_other_formats_are_refused_by_name(landed, content, name, ending):
+    with pytest.raises(UnreadableFile, match=name):
+        list(read(landed(content, ending)).rows)
+
+
+@pytest.mark.parametrize(
+    "header", ["variant,item_id", "item_id,id (main) [x]", "-- id --,item_id", "TY-ID,item_id"]
+)
+def test_headers_that_begin_alike_are_read(landed, header):
+    assert [row.values for row in read(landed(f"{header}\n1,2\n", ".csv")).rows] == [
+        dict(zip(header.split(","), "12", strict=True))
+    ]

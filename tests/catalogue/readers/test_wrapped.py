@@ -232,3 +232,94 @@ def test_values_of_mongodb_are_read_as_what_they_stand_for(rows_of):
 )
 def test_a_typed_value_that_is_none_of_its_type_is_a_bad_row(rows_of, value):
     assert rows_of(lines([ROWS[0], {"item_id": "x", "made": value}]))[0][1] == (2, "wrong_type")
+
+
+def test_several_answers_one_per_line_are_the_pages_of_one_question(rows_of):
+    pages = [
+        {
+            "took": 3,
+            "hits": {"total": {"value": 3}, "hits": [{"_id": "1", "_source": {"title": "Red shoe"}}]},
+        },
+        {"took": 3, "hits": {"total": {"value": 3}, "hits": []}},
+        {"took": 3, "hits": {"total": {"value": 3}, "hits": [{"_id": "2", "_source": {"title": "Pan"}}]}},
+        {"error": "gone"},
+    ]
+    rows, notes = rows_of(lines(pages))
+    assert rows == [
+        (1, {"_id": "1", "title": "Red shoe"}),
+        (3, {"_id": "2", "title": "Pan"}),
+        (4, "not_json"),
+    ]
+    assert notes == [
+        "the rows were read out of the list 'hits.hits': each counts as a line",
+        "the answer counts 3 rows, and this file holds 2: land every page",
+    ]
+
+
+def test_what_stands_beside_a_list_may_belong_to_its_rows_so_such_lines_are_no_answers(rows_of):
+    carts = [{"session": 1, "events": [{"aid": 7}]}, {"session": 2, "events": [{"aid": 8}]}]
+    assert rows_of(lines(carts)) == ([(1, carts[0]), (2, carts[1])], [])
+
+
+@pytest.mark.parametrize(
+    ("around", "outer"),
+    [
+        (lambda row: {"schema": {"type": "struct", "fields": []}, "payload": row}, {}),  # Kafka Connect
+        (lambda row: {"specversion": "1.0", "id": "e", "source": "/s", "type": "t", "data": row}, {}),
+        (lambda row: {"id": "rec1", "createdTime": "2026-01-01", "fields": row}, {"id": "rec1"}),  # Airtable
+    ],
+)
+def test_rows_are_read_out_of_events_and_records(rows_of, around, outer):
+    rows, _ = rows_of(lines(map(around, BARE)))
+    assert rows == [(1, BARE[0] | outer), (2, BARE[1] | outer)]
+
+
+def test_an_id_beside_data_belongs_to_the_row_unless_it_is_an_events(rows_of):
+    rows = [{"id": 5, "type": "product", "data": BARE[0]}, {"id": 6, "type": "product", "data": BARE[1]}]
+    assert rows_of(lines(rows)) == ([(1, rows[0]), (2, rows[1])], [])
+
+
+def test_values_of_firestore_and_sparql_are_read_as_what_they_stand_for(rows_of):
+    row = {
+        "item_id": {"type": "uri", "value": "http://x/Q1"},
+        "title": {"type": "literal", "xml:lang": "en", "value": "Dune"},
+        "pages": {"integerValue": "412"},
+        "tags": {
+            "arrayValue": {
+                "values": [{"stringValue": "sf"}, {"mapValue": {"fields": {"a": {"nullValue": None}}}}]
+            }
+        },
+        "none": {"arrayValue": {}},
+        "kept": {"type": "button", "value": "x"},
+    }
+    assert rows_of(json.dumps(row))[0][0][1] == {
+        "item_id": "http://x/Q1",
+        "title": "Dune",
+        "pages": 412,
+        "tags": ["sf", {"a": None}],
+        "none": [],
+        "kept": {"type": "button", "value": "x"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"leader": "00000nam", "fields": [{"001": "ocm1"}]}, "MARC"),
+        ({"schema": {"fields": []}, "rows": [{"f": [{"v": "s1"}]}]}, "BigQuery"),
+        ({"data": {"cols": [{"name": "item_id"}], "rows": [["s1"]]}}, "names of the columns stand beside"),
+    ],
+)
+def test_rows_without_names_are_refused_by_name(rows_of, content, message):
+    with pytest.raises(UnreadableFile, match=message):
+        rows_of(json.dumps(content))
+
+
+def test_a_line_that_is_no_object_says_what_it_is_instead(landed):
+    text = lines([ROWS[0], ["s1", "Shoe"], json.dumps(ROWS[0]), 5])
+    faults = [row.fault.detail for row in read(landed(text)).rows if row.fault]
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "a list of values without names",
+        "a text that holds JSON, so it was encoded twice",
+        "the line is JSON, but no object {…}",
+    ]
