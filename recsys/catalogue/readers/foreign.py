@@ -64,13 +64,13 @@ _TEXTS = (
             rb"(--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(INSERT INTO|CREATE TABLE|DROP TABLE|COPY [\w.\"]+ \()",
             re.IGNORECASE | re.DOTALL,
         ),
-        "SQL statements, such as a dump",
+        "a file of SQL statements, such as a dump",
         "export the table as CSV: psql -c '\\copy products to products.csv csv header', mysql --batch",
     ),
     (re.compile(rb"(---\s+)?- [\w\"']+: "), "YAML", _AS_TABLE),
     (re.compile(rb"@[a-z]+\{", re.IGNORECASE), "BibTeX", _AS_TABLE),
-    (re.compile(rb"TY  - "), "references in the format RIS", _AS_TABLE),
-    (re.compile(rb"\d{5}[acdnp][a-z]{2}[^\n]{2}22\d{5}"), "MARC records", _AS_TABLE),
+    (re.compile(rb"TY  - "), "a list of references (RIS)", _AS_TABLE),
+    (re.compile(rb"\d{5}[acdnp][a-z]{2}[^\n]{2}22\d{5}"), "a file of MARC records", _AS_TABLE),
 )
 """How texts in other formats begin."""
 _BSON = re.compile(rb"...\0[\x01-\x13][^\0]*\0", re.DOTALL)
