@@ -4,12 +4,13 @@ Order of writes: the merged part is accepted like any other (one rename), and fr
 ignored; `remove_merged` deletes them, arrival.json last. Killed at any point, the same calls end in the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from recsys.catalogue.known import newest_rows
+from recsys.catalogue.known import COLUMNS, newest_places
 from recsys.catalogue.parts import (
     ARRIVAL,
     CATALOGUE,
@@ -48,13 +49,29 @@ def merge_parts(parts: Sequence[Part], data: Path, staging: Path) -> Part:
     start = existing.index(ids[0]) if ids and ids[0] in existing else 0
     if len(ids) < 2 or existing[start : start + len(ids)] != ids:
         raise ValueError(f"{ids} is no run of two or more parts of {kind} in {data}")
-    rows = pa.concat_tables([part.rows() for part in parts])
-    if KINDS[kind].key:
-        rows = newest_rows(rows, kind)
     quarantined = pa.concat_tables([part.quarantined() for part in parts])
     landed = [record for part in parts for record in part.arrival.landed()]
     arrival = joined_arrival(landed, sequence_of(ids[-1]), ids, merges=tuple(ids))
-    return write_part(staging, data, arrival, rows, quarantined)
+    return write_part(staging, data, arrival, _rows(parts, kind), quarantined)
+
+
+def _rows(parts: Sequence[Part], kind: str) -> Iterator[pa.RecordBatch]:
+    """The rows of the merged part, some thousand at a time: of a kind with a key the newest of each."""
+    if not KINDS[kind].key:
+        for part in parts:
+            yield from part.batches()
+        return
+    deciding = [*KINDS[kind].key, *COLUMNS[1:]]
+    places = newest_places(pa.concat_tables([part.rows(deciding) for part in parts]), kind)
+    if (np.diff(places) < 0).any():  # some part is not in the order of its lines
+        yield from pa.concat_tables([part.rows() for part in parts]).take(pa.array(places)).to_batches()
+        return
+    start = 0
+    for part in parts:
+        for batch in part.batches():
+            first, last = np.searchsorted(places, (start, start + len(batch)))
+            yield batch.take(pa.array(places[first:last] - start))
+            start += len(batch)
 
 
 def compact_above(data: Path, staging: Path, max_parts: int) -> list[Part]:

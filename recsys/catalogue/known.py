@@ -45,6 +45,22 @@ def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
     Returns:
         The winning rows, sorted by part order and line.
     """
+    places = newest_places(table, kind)
+    if len(places) == len(table) and (np.diff(places) > 0).all():
+        return table
+    return table.take(pa.array(places))
+
+
+def newest_places(table: pa.Table, kind: str = CATALOGUE) -> NDArray[np.int64]:
+    """Places of the rows that `newest_rows` returns, in its order.
+
+    Args:
+        table: as there.
+        kind: of the rows.
+
+    Returns:
+        Row numbers.
+    """
     chunks = (
         keys_of(table, kind).dictionary_encode().chunks
     )  # with one dictionary; as one text column: 2 GiB at most
@@ -60,10 +76,8 @@ def newest_rows(table: pa.Table, kind: str = CATALOGUE) -> pa.Table:
         is_last = np.append(np.diff(key_R[newest_last]) != 0, True)
         is_newest_R[newest_last[is_last]] = True
     won = np.flatnonzero(is_newest_R)
-    ordered = won[np.lexsort((line_R[won], place_R[won]))]
-    if len(ordered) == len(table) and (np.diff(ordered) > 0).all():
-        return table
-    return table.take(pa.array(ordered))
+    places: NDArray[np.int64] = won[np.lexsort((line_R[won], place_R[won]))]
+    return places
 
 
 def part_ranks(parts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -4,9 +4,10 @@ Same texts in the same order give the same answer on every machine: word hashes 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def near_duplicates(
 
     Source: Broder 1997, On the resemblance and containment of documents; bands as in Leskovec et al., ch. 3.
     """
-    sets, set_of = _distinct_shingles([*texts_a, *texts_b])
+    sets, set_of = _distinct_shingles(chain(texts_a, texts_b), len(texts_a) + len(texts_b))
     of_a, of_b = set_of[: len(texts_a)], set_of[len(texts_a) :]
     first_b = _first_places(of_b, len(sets))
     in_a = _first_places(of_a, len(sets)) >= 0
@@ -82,7 +83,7 @@ def n_near_duplicates(texts: Sequence[str], similarity: float) -> int:
     Raises:
         ValueError: similarity lies outside (0, 1].
     """
-    sets, _ = _distinct_shingles(texts)
+    sets, _ = _distinct_shingles(texts, len(texts))
     everywhere = np.ones(len(sets), dtype=bool)
     alike: set[int] = set()
     for one, other in _candidates(sets, similarity, everywhere, everywhere):
@@ -169,14 +170,14 @@ def _groups(band: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
         begin = end
 
 
-def _distinct_shingles(texts: Sequence[str]) -> tuple[_Sets, NDArray[np.int64]]:
-    """Distinct shingle sets, in order of appearance, and the set of each text (-1: no words)."""
+def _distinct_shingles(texts: Iterable[str], n: int) -> tuple[_Sets, NDArray[np.int64]]:
+    """Distinct shingle sets of n texts, in order of appearance, and the set of each text (-1: no words)."""
     known: dict[str, int] = {}
-    lengths = np.zeros(len(texts), np.int64)
-    digests = np.zeros((len(texts), 2), np.uint64)
-    blocks = []
-    for start in range(0, len(texts), SETS_AT_ONCE):
-        found = [_shingles(text, known) for text in texts[start : start + SETS_AT_ONCE]]
+    lengths = np.zeros(n, np.int64)
+    digests = np.zeros((n, 2), np.uint64)
+    blocks, left = [], iter(texts)
+    for start in range(0, n, SETS_AT_ONCE):
+        found = [_shingles(text, known) for text in islice(left, SETS_AT_ONCE)]
         lengths[start : start + len(found)] = [len(shingles) for shingles in found]
         digest = b"".join(blake2b(shingles.tobytes(), digest_size=16).digest() for shingles in found)
         digests[start : start + len(found)] = np.frombuffer(digest, np.uint64).reshape(-1, 2)

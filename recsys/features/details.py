@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,11 @@ def live_rows(rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(~np.asarray(rows["deleted"].to_numpy(zero_copy_only=False), bool)))
 
 
-def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: int) -> pa.Table:
+def item_details(groups: Iterable[pa.Table], attributes: Sequence[str], description_chars: int) -> pa.Table:
     """Choose the details of the live rows of a part.
 
     Args:
-        rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
+        groups: catalogue rows of one part, in the format of `catalogue/parts.py`, some at a time.
         attributes: names of further columns to keep.
         description_chars: a description is cut here, at a word boundary.
 
@@ -66,7 +66,19 @@ def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: i
         One row per live row, in order: SCHEMA, then a column per attribute that some row has, sorted by name. Titles
         and descriptions are free of markup.
     """
-    live = live_rows(rows)
+    shown, chosen = [], []
+    for live in map(live_rows, groups):
+        shown.append(_shown(live, description_chars))
+        chosen.append((_chosen(live["attributes"].to_pylist(), attributes), len(live)))
+    made = pa.concat_tables(shown)
+    for name in sorted({name for found, _ in chosen for name in found}):
+        values = [value for found, n in chosen for value in found.get(name, [None] * n)]
+        made = made.append_column(name, attribute_array(values))
+    return made.combine_chunks()
+
+
+def _shown(live: pa.Table, description_chars: int) -> pa.Table:
+    """What SCHEMA names of some rows."""
     columns = {
         "item_id": live["item_id"],
         "title": _mapped(_plain, live.select(["title"])),
@@ -77,10 +89,7 @@ def item_details(rows: pa.Table, attributes: Sequence[str], description_chars: i
         "image": live["image"],
         "updated_at": live["updated_at"],
     }
-    shown = pa.table(columns).cast(SCHEMA)
-    for name, values in _chosen(live["attributes"].to_pylist(), attributes).items():
-        shown = shown.append_column(name, attribute_array(values))
-    return shown.combine_chunks()
+    return pa.table(columns).cast(SCHEMA)
 
 
 def attribute_array(values: Sequence[Any]) -> pa.Array:
@@ -124,7 +133,7 @@ def _is_number(value: Any) -> bool:  # noqa: ANN401  any JSON value
 
 
 def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[str, list[Any]]:
-    """Name -> one value per row, of the attributes that some row has."""
+    """Name -> one value per row, of the attributes that one of these rows has."""
     found: dict[str, list[Any]] = {}
     wanted = set(attributes)
     for row, text in enumerate(written if attributes else ()):
@@ -133,7 +142,7 @@ def _chosen(written: Sequence[str | None], attributes: Sequence[str]) -> dict[st
             if name not in found:
                 found[name] = [None] * len(written)
             found[name][row] = further[name]
-    return dict(sorted(found.items()))
+    return found
 
 
 def _mapped(change: Callable[[str | None], str], column: pa.Table) -> pa.Array:

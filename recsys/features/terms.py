@@ -33,17 +33,17 @@ def terms_path(folder: Path, part: str, key: str) -> Path:
     return folder / f"{part}-{key}{SUFFIX}"
 
 
-def item_terms(rows: pa.Table, attributes: Sequence[str]) -> pa.Table:
+def item_terms(groups: Iterable[pa.Table], attributes: Sequence[str]) -> pa.Table:
     """Count the words of the live rows of a part: of id, title, tags, description and the chosen attributes.
 
     Args:
-        rows: catalogue rows of one part, in the format of `catalogue/parts.py`.
+        groups: catalogue rows of one part, in the format of `catalogue/parts.py`, some at a time.
         attributes: names of further columns whose values count as words.
 
     Returns:
         A table of SCHEMA; row numbers are those of the details of the part.
     """
-    return text_terms(_texts(live_rows(rows), attributes))
+    return text_terms(text for rows in groups for text in _texts(live_rows(rows), attributes))
 
 
 def text_terms(texts: Iterable[str]) -> pa.Table:

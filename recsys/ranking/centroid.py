@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array, issparse, vstack
 
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sums
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.storage.arrays import rows_of
+from recsys.storage.strings import AT_ONCE, Strings
 
 # Shape suffixes: U users, I items, C candidates, D dimension, V terms.
 
@@ -45,6 +46,8 @@ def tfidf_centroid(known: Dataset) -> Centroid:
     Raises:
         EncoderError: no warm item has a word.
     """
-    fitted = fit_tfidf([known.texts[row] for row in known.warm])
-    vectors_IV = csr_array(fitted.encode(list(known.texts)))
+    texts = Strings(known.texts)
+    fitted = fit_tfidf(texts.take(known.warm))
+    blocks = [fitted.encode(texts[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
+    vectors_IV = csr_array(vstack(blocks, "csr"))
     return Centroid(vectors_IV, known.interactions.matrix_UI.astype(np.float32), known.warm)

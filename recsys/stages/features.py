@@ -12,11 +12,11 @@ from recsys.features.details import details_key, details_path, item_details
 from recsys.features.evidence import evidence_parts, gather_evidence
 from recsys.features.facts import facts_path
 from recsys.features.terms import item_terms, terms_path
-from recsys.features.text import feature_key, feature_path, item_texts
+from recsys.features.text import SCHEMA, feature_key, feature_path, item_texts
 from recsys.features.views_file import views_key, views_path, write_made_of, write_views
 from recsys.images.view import IMAGE, open_pictures
 from recsys.settings import Settings
-from recsys.storage.atomic import write_parquet
+from recsys.storage.atomic import write_parquet_groups
 from recsys.storage.strays import remove_strays
 from recsys.storage.tables import map_arrow, write_arrow
 
@@ -38,11 +38,11 @@ def run(settings: Settings, at: Artifacts) -> None:
         key = details_key(rows_sha256, attributes, description_chars)
         details, terms = details_path(at.details, part.id, key), terms_path(at.details, part.id, key)
         if not _whole(texts, part.arrival.n_rows):
-            write_parquet(texts, item_texts(part.rows(), settings.features))
+            made = (item_texts(group, settings.features) for group in part.groups())
+            write_parquet_groups(texts, SCHEMA, made)
         if not (_is_mapped(details) and _is_mapped(terms)):
-            rows = part.rows()
-            write_arrow(details, item_details(rows, attributes, description_chars))
-            write_arrow(terms, item_terms(rows, attributes))
+            write_arrow(details, item_details(part.groups(), attributes, description_chars))
+            write_arrow(terms, item_terms(part.groups(), attributes))
         wanted |= {texts, details, terms}
     wanted |= _write_views(settings, at)
     for folder in (at.features, at.details):

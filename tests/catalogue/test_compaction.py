@@ -25,8 +25,8 @@ from recsys.catalogue.quarantine import quarantined_counts
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def put(tmp_path, sequence, rows):
-    """A catalogue part from (item_id, day, deleted)."""
+def put(tmp_path, sequence, rows, backwards=False):
+    """A catalogue part from (item_id, day, deleted); its rows may lie in the reverse order of its lines."""
     digest = f"{sequence:02x}" * 32
     name = part_id(sequence, digest)
     full = [
@@ -44,7 +44,7 @@ def put(tmp_path, sequence, rows):
         }
         for line, (item, day, deleted) in enumerate(rows, 1)
     ]
-    table = pa.Table.from_pylist(full, schema=CATALOGUE_SCHEMA)
+    table = pa.Table.from_pylist(full[::-1] if backwards else full, schema=CATALOGUE_SCHEMA)
     record = Arrival(
         part=name, kind=CATALOGUE, source=f"{sequence}.csv", sha256=digest, size=1, arrived_at=START
     )
@@ -94,6 +94,16 @@ def test_merging_keeps_the_newest_rows_with_their_origin_and_forgets_no_arrival(
     assert remove_merged(tmp_path / "data") == ()
     assert [part.id for part in all_parts(tmp_path / "data")] == [merged.id]
     assert next_sequence(tmp_path / "data") == 4
+
+
+def test_rows_that_lie_in_no_order_of_lines_are_merged_in_it(tmp_path):
+    rows = [("a", 1, False), ("b", 1, False), ("a", 2, False), ("c", 1, True)]
+    merged = []
+    for name in ("straight", "backwards"):
+        parts = [put(tmp_path / name, number, rows, backwards=name == "backwards") for number in (1, 2)]
+        merged.append(merge_parts(parts, tmp_path / name / "data", tmp_path / name / "var").rows())
+    assert merged[0].equals(merged[1]) and merged[0]["item_id"].to_pylist() == ["b", "a", "c"]
+    assert merged[0]["line"].to_pylist() == [2, 3, 4] and len(merged[0]["part"].unique()) == 1
 
 
 def test_a_delete_goes_on_hiding_rows_that_are_older_wherever_they_lie(tmp_path):

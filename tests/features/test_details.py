@@ -27,7 +27,7 @@ def test_live_rows_are_kept_in_order_without_markup_and_deletes_are_not():
         {"item_id": "c", "deleted": True},
         {"item_id": "a", "title": "<p>", "tags": ["crime", "1990s"]},
     )
-    found = item_details(table, (), description_chars=9).to_pylist()
+    found = item_details([table], (), description_chars=9).to_pylist()
     assert [row["item_id"] for row in found] == ["b", "a"]
     assert (found[0]["title"], found[0]["description"], found[0]["image"]) == ("Heat", "one two", "x.png")
     assert (found[1]["title"], found[1]["tags"]) == (
@@ -43,7 +43,7 @@ def test_only_attributes_that_are_named_and_there_become_columns_sorted_by_name(
         {"item_id": "b", "attributes": {"year": "1998"}},
         {"item_id": "c", "attributes": None},
     )
-    found = item_details(table, ("year", "brand", "size"), 10)
+    found = item_details([table], ("year", "brand", "size"), 10)
     assert found.column_names[6:] == ["brand", "year"]
     assert found["year"].to_pylist() == [1995.0, 1998.0, None]
     assert found["brand"].to_pylist() == ["Mann", None, None]

@@ -39,7 +39,7 @@ def postings(table: pa.Table) -> dict[str, dict[int, int]]:
 
 
 def test_every_word_of_every_field_is_counted_and_deletes_are_not_there():
-    table = item_terms(TABLE, ("brand", "size"))
+    table = item_terms([TABLE], ("brand", "size"))
     assert table.schema.equals(SCHEMA, check_metadata=True)
     found = postings(table)
     assert found.pop("") == {row: len(words(text)) for row, text in enumerate(TEXTS)}
@@ -52,14 +52,14 @@ def test_every_word_of_every_field_is_counted_and_deletes_are_not_there():
 
 
 def test_terms_are_ascending_and_so_are_the_rows_of_each():
-    pairs = item_terms(TABLE, ()).to_pydict()
+    pairs = item_terms([TABLE], ()).to_pydict()
     assert pairs["term"] == sorted(pairs["term"], key=str.encode)
     for found in pairs["postings"]:
         assert [one["row"] for one in found] == sorted(one["row"] for one in found)
 
 
 def test_a_part_of_deletes_has_one_term_without_rows():
-    assert item_terms(rows({"item_id": "a", "deleted": True}), ()).to_pydict() == {
+    assert item_terms([rows({"item_id": "a", "deleted": True})], ()).to_pydict() == {
         "term": [""],
         "postings": [[]],
     }
@@ -69,7 +69,11 @@ def test_texts_details_and_terms_do_not_depend_on_how_many_rows_are_read_togethe
     params = FeaturesParams(fields=("title", "brand"), max_chars=100)
 
     def made():
-        return item_texts(TABLE, params), item_details(TABLE, ("brand",), 100), item_terms(TABLE, ("brand",))
+        return (
+            item_texts(TABLE, params),
+            item_details([TABLE], ("brand",), 100),
+            item_terms([TABLE], ("brand",)),
+        )
 
     together = made()
     monkeypatch.setattr(tables, "ROWS_AT_ONCE", 1)

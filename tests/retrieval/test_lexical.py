@@ -30,7 +30,7 @@ def indexed(folder, segments, live, *, k1=K1, b=B):
         table = rows(
             *({"item_id": f"{n}", "title": text} for text in texts), {"item_id": "x", "deleted": True}
         )
-        write_arrow(folder / f"{n}", item_terms(table, ()))
+        write_arrow(folder / f"{n}", item_terms([table], ()))
         opened.append(open_terms(folder / f"{n}", len(texts)))
     places = np.array(live, np.int64).reshape(-1, 2)
     latest = Latest(ItemIds([f"i{n}" for n in range(len(live))]), places[:, 0].astype(np.int32), places[:, 1])
@@ -119,7 +119,7 @@ def test_a_title_of_stop_words_and_a_code_are_found_first(tmp_path):
 
 
 def test_a_segment_from_before_there_were_terms_is_not_found_and_not_counted(tmp_path):
-    write_arrow(tmp_path / "a", item_terms(rows({"item_id": "a", "title": "fox"}), ()))
+    write_arrow(tmp_path / "a", item_terms([rows({"item_id": "a", "title": "fox"})], ()))
     terms = open_terms(tmp_path / "a", 1)
     latest = Latest(ItemIds(["old", "a"]), np.array([0, 1], np.int32), np.array([0, 0], np.int64))
     index = LexicalIndex([None, terms], latest, k1=K1, b=B)
