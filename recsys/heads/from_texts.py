@@ -167,13 +167,14 @@ def learn_over_vectors(
     Returns:
         The head; None where there are fewer than `params.min_items` different texts, or no words in them.
     """
-    row_of = {text: row for row, text in enumerate(texts)}
-    landmarks = choose_landmarks(row_of, params.max_landmarks)
+    landmarks = choose_landmarks(texts, params.max_landmarks)
     if landmarks.n_texts < params.min_items:
         return None
     try:
         lexical = fit_words(landmarks.texts, params)
     except EncoderError:
         return None
+    chosen = set(landmarks.texts)
+    row_of = {text: row for row, text in enumerate(texts) if text in chosen}
     rows = np.array([row_of[text] for text in landmarks.texts])
     return learn_from_texts(landmarks.texts, vectors_of(rows), lexical, params, landmarks.n_texts, fit(rows))

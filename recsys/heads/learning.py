@@ -26,6 +26,7 @@ from recsys.heads.words import share_of, words_projection, words_ratio
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
+from recsys.storage.strings import Strings
 
 # Shape suffixes: U users, I items, L width of the base encoder, M landmarks, N texts, D directions.
 
@@ -130,7 +131,7 @@ def first_light_of(dataset: Dataset, params: FirstLightParams, fit: Fit = no_vie
         The head.
     """
     warm = dataset.warm
-    texts = [dataset.texts[row] for row in warm]
+    texts = Strings(dataset.texts).take(warm)
     return learn_over_vectors(texts, lambda places: dataset.vectors_ID[warm[places]], params, fit)
 
 

@@ -12,7 +12,7 @@ keeps the scale, see `ItemWeights.growth`.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -250,10 +250,12 @@ def _scalar(value: NDArray[Any]) -> int:
     return int(value)
 
 
-def digests(item_ids: Sequence[str]) -> NDArray[np.bytes_]:
+def digests(item_ids: Iterable[str]) -> NDArray[np.bytes_]:
     """128 bits of SHA-256 of each id."""
-    found = "".join([hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS] for one in item_ids])
-    return np.frombuffer(found.encode(), f"S{DIGEST_DIGITS}")
+    found = bytearray()
+    for one in item_ids:
+        found += hashlib.sha256(one.encode()).hexdigest()[:DIGEST_DIGITS].encode()
+    return np.frombuffer(bytes(found), f"S{DIGEST_DIGITS}")
 
 
 def first_bytes(item_ids: Sequence[str]) -> NDArray[np.uint64]:

@@ -32,6 +32,7 @@ from recsys.profiles.ridge import Ridge
 from recsys.ranking.dot import ProfilesOf, ridge_by_sample, ridge_of
 from recsys.ranking.ease import ease_weights, prior_scale
 from recsys.ranking.item_weights import ItemWeights, digests
+from recsys.storage.strings import Strings
 
 # Shape suffixes: I items, W warm items, D width of a profile, T known items in order of their digests, S those of them
 # with most users.
@@ -164,7 +165,7 @@ def co_occurrence_by(
         None where interactions contradict the profile scores.
     """
     warm = known.warm
-    digests_W = digests([known.item_ids[row] for row in warm])
+    digests_W = digests(Strings(known.item_ids).take(warm))
     order = np.argsort(digests_W)
     # in single precision, as for every earlier challenger
     histories_UT = csr_array(known.matrix_UI[:, warm[order]], dtype=np.float32)
