@@ -24,6 +24,7 @@ from recsys.features.params import RelationsParams
 from recsys.features.relations import relation_graph
 from recsys.features.vectors import dense_views
 from recsys.features.views import DenseView, SparseView, View, Views, take
+from recsys.storage.strings import Strings
 
 # Shape suffixes: N items, D width of a vector.
 RELATIONS_VIEW = "relations"
@@ -110,13 +111,14 @@ def gather_evidence(
     item_ids = newest.filter(pc.invert(newest["deleted"]))["item_id"].combine_chunks()
     views: dict[str, View] = {}
     triples = standing_rows(list_parts(data, RELATIONS), RELATIONS, ("head", "relation", "tail"))
-    graph = relation_graph(triples, item_ids.to_pylist(), params)
-    found = graph.view(item_ids.to_pylist())
+    names = Strings(item_ids)
+    graph = relation_graph(triples, names, params)
+    found = graph.view(names)
     if len(found.names):
         views[RELATIONS_VIEW] = found
     vectors = standing_rows(list_parts(data, VECTORS), VECTORS, ("item_id", "view", "source", "vector"))
     views |= dense_views(vectors, item_ids)
-    views |= {name: view_of(item_ids.to_pylist()) for name, view_of in further.items()}
+    views |= {name: view_of(names) for name, view_of in further.items()}
     facts = facts_of(triples, item_ids, graph) if triples.num_rows else None
     return Evidence(item_ids, _hashes(views, len(item_ids)), views, facts)
 

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array, diags_array
 
 from recsys.features.params import RelationsParams
 from recsys.features.views import SparseView
+from recsys.storage.strings import Strings, is_among
 
 # Shape suffixes: X nodes (items and other things), N items of a view, E names, T triples.
 WORD = re.compile(r"[^\W_]+")
@@ -64,9 +65,7 @@ class RelationGraph:
             Their names and weights. Only names that one of them has, ascending. A row depends on the links of its
             item, and where two links count, on those of its neighbours.
         """
-        place_N = pc.fill_null(
-            pc.index_in(pa.array(item_ids, pa.string()), value_set=self.nodes), ABSENT
-        ).to_numpy()
+        place_N = pc.fill_null(pc.index_in(Strings(item_ids).column, value_set=self.nodes), ABSENT).to_numpy()
         known = np.flatnonzero(place_N != ABSENT)
         if not len(known):
             return SparseView((), csr_array((len(item_ids), 0), dtype=np.float32))
@@ -119,5 +118,5 @@ def relation_graph(triples: pa.Table, item_ids: Sequence[str], params: Relations
     links_XX = csr_array((np.ones(len(ends[0]), np.float32), ends), shape=(len(nodes), len(nodes)))
     links_XX.sum_duplicates()
     links_XX.data[:] = 1
-    is_item_X = pc.is_in(nodes, value_set=pa.array(item_ids, pa.string())).to_numpy(zero_copy_only=False)
+    is_item_X = is_among(nodes, Strings(item_ids).column)
     return RelationGraph(nodes, links_XX, is_item_X, params)

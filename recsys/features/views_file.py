@@ -21,6 +21,7 @@ from recsys.features.evidence import NO_EVIDENCE, NOTHING, Evidence
 from recsys.features.text import feature_files
 from recsys.features.views import NO_VIEWS, DenseView, SparseView, View, Views
 from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.strings import Strings
 
 SUFFIX = ".views.parquet"
 """Their names are those of `text.VIEWS_NAME`."""
@@ -151,7 +152,7 @@ def views_at(folder: Path, item_ids: Sequence[str]) -> Views:
         DataDamaged: a file cannot be read; names it.
     """
     evidence = read_views(file.views_path for file in feature_files(folder) if file.views_path)
-    return evidence.views_of(pa.array(item_ids, pa.string())) if evidence.views else NO_VIEWS
+    return evidence.views_of(Strings(item_ids).column) if evidence.views else NO_VIEWS
 
 
 def _read(path: Path) -> pa.Table:

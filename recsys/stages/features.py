@@ -18,6 +18,7 @@ from recsys.images.view import IMAGE, open_pictures
 from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet_groups
 from recsys.storage.strays import remove_strays
+from recsys.storage.strings import Strings
 from recsys.storage.tables import map_arrow, write_arrow
 
 
@@ -60,7 +61,7 @@ def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
         rows = part.rows(["item_id", "deleted"])
         live = rows.filter(pc.invert(rows["deleted"]))["item_id"].combine_chunks()
         item_ids = live.unique()
-        key = views_key(item_ids.to_pylist(), evidence.hashes_of(item_ids))
+        key = views_key(Strings(item_ids), evidence.hashes_of(item_ids))
         if key:
             path = views_path(at.features, part.id, key)
             if not _whole(path, None):

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.errors import ConfigError
 from recsys.features.words import words
+from recsys.storage.strings import UNKNOWN, Strings
 
 CLAUSE_ENDS = re.compile(r"[.!?;,:\n。！？；，、：]+")
 LEAST_WORDS = 3
@@ -111,18 +113,20 @@ def read_queries(path: Path, item_ids: Sequence[str]) -> tuple[Query, ...]:
     Raises:
         ConfigError: the file is missing or a line is no judgement; names the line.
     """
-    row_of = {item: row for row, item in enumerate(item_ids)}
-    found: dict[str, dict[int, float]] = {}
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"search.queries: {path} cannot be read: {error}", remedy=REMEDY) from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        query, item, grade = _judgement(line, f"search.queries: {path.name}, line {number}")
-        if grade > 0 and item in row_of:
-            found.setdefault(query, {})[row_of[item]] = grade
+    judged = [
+        _judgement(line, f"search.queries: {path.name}, line {number}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    rows = Strings(item_ids).rows_in(pa.array([item for _, item, _ in judged], pa.string())).tolist()
+    found: dict[str, dict[int, float]] = {}
+    for (query, _, grade), row in zip(judged, rows, strict=True):
+        if grade > 0 and row != UNKNOWN:
+            found.setdefault(query, {})[row] = grade
     return tuple(Query(text, relevant) for text, relevant in found.items())
 
 
