@@ -33,7 +33,7 @@ class ServeParams(BaseModel):
     answered is answered within about this time."""
     silent_s: float = Field(ge=3, le=3600)
     """With several workers, one whose event loop has been stuck for this many seconds is killed and replaced. If it is
-    computing meanwhile, it gets ten times as long. Requests are computed outside the loop, so they never block it."""
+    computing meanwhile, it gets ten times as long. Only what takes some milliseconds is computed on the loop."""
     requests_per_minute: int = Field(ge=0)
     """Requests per minute of one API key (of one address, where there are no keys), per worker; 0: not limited."""
     max_events: int = Field(ge=1)

@@ -1,15 +1,18 @@
 """The service over HTTP, in a real process: answers, refusals, keys, limits, and releases swapped under load."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from recsys import Release
@@ -17,6 +20,7 @@ from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.models.reference import ModelReference
 from recsys.publishing.store import ReleaseStore, object_key
 from recsys.serving.service.access import add_key
+from recsys.serving.service.request_schemas import RecommendBody, SearchBody
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
@@ -280,6 +284,47 @@ def test_too_many_requests_are_turned_away_at_once_and_the_rest_answered(
         assert found == {200, 503}
         assert all(one.headers["retry-after"] == "1" for one in answers if one.status_code == 503)
         assert client.post("/v1/recommend", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "is_quick"),
+    [
+        ({"user": "ann"}, True),
+        ({"history": ["50"] * 100, "k": 100, "exclude_seen": False}, True),
+        ({"k": 101}, False),
+        ({"history": ["50"] * 101}, False),
+        ({"user": "ann", "text": "sharks"}, False),
+        ({"user": "ann", "where": {"year": 1975}}, False),
+        ({"user": "ann", "candidates": ["50"]}, False),
+        ({"user": "ann", "diversity": 0.1}, False),
+    ],
+)
+def test_only_lists_that_take_some_milliseconds_are_computed_on_the_event_loop(
+    body: dict[str, object], is_quick: bool
+) -> None:
+    assert RecommendBody.model_validate(body).is_quick == is_quick
+    assert not SearchBody.model_validate({"query": "sharks"}).is_quick
+
+
+def test_quick_lists_that_come_at_once_are_turned_away_too_where_they_are_too_many(
+    films: FilmWorkspace, tmp_path: Path
+) -> None:
+    body = b'{"history": ["alien"]}'
+    asked = b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    asked += b"content-length: %d\r\n\r\n%b" % (len(body), body)
+    params = {"max_running": 1, "max_waiting": 2}
+    with served(str(films.at.root / "store"), tmp_path, params=params) as client, ExitStack() as opened:
+        at = (client.base_url.host, client.base_url.port or 0)
+        callers = [opened.enter_context(socket.create_connection(at, timeout=60)) for _ in range(100)]
+        (server,) = (one for one in psutil.Process().children() if "serve" in one.cmdline())
+        server.suspend()  # else it might answer each before the next is sent
+        for one in callers:
+            one.sendall(asked)
+        server.resume()
+        answers = [one.recv(1 << 16) for one in callers]
+    found = {answer.split(b" ", 2)[1] for answer in answers}
+    assert found == {b"200", b"503"}
+    assert all(b"retry-after: 1\r\n" in one.lower() for one in answers if b" 503 " in one[:20])
 
 
 def test_a_caller_that_asks_too_often_waits(films: FilmWorkspace, tmp_path: Path) -> None:

@@ -78,8 +78,11 @@ class Admission:
             return
         scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
         try:
-            async with asyncio.timeout(self._params.queue_s):
-                await self._turns.acquire()
+            if self._turns.locked():
+                async with asyncio.timeout(self._params.queue_s):
+                    await self._turns.acquire()
+            else:
+                await self._turns.acquire()  # it is free, so nothing waits
         except TimeoutError:
             why = f"the request did not get its turn within {self._params.queue_s:g} s"
             await self._refuse(503, why, AGAIN, scope, receive, send)

@@ -16,6 +16,7 @@ from recsys.serving.answers import Answer
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Added, Event
 from recsys.serving.feedback_outbox import ship
+from recsys.serving.feedback_tables import SQLITE
 from recsys.serving.params import ServeParams
 from recsys.serving.service.loading import Served
 from recsys.serving.service.trial import Trial
@@ -40,6 +41,11 @@ class Feedback:
     """None: events cannot be signed for intake, so they stay too."""
     _lists: ListCounts = field(default_factory=ListCounts)
     _ending: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a file of this machine. Who reads it waits for nobody, as SQLite's log has it."""
+        return self.store.engine.dialect.name == SQLITE
 
     def of(self, pseudonym: str, served: Served) -> Sequence[Event]:
         """A user's events that the release does not hold; none of somebody whose pseudonym cannot be one."""

@@ -15,6 +15,8 @@ def storable(text: str) -> str:
     return text
 
 
+QUICK = 100
+"""Items of a list, and of a history in a request, up to which it is quick."""
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Words = Annotated[str, AfterValidator(storable)]
 Where = Annotated[
@@ -32,6 +34,11 @@ class Body(BaseModel):
     """Base of requests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the answer surely takes no more than some milliseconds, whatever the release holds."""
+        return False
 
 
 class ListBody(Body):
@@ -80,6 +87,12 @@ class RecommendBody(UserBody, ListBody):
             ]
         }
     )
+
+    @property
+    def is_quick(self) -> bool:
+        """Without words, which an encoder reads, and without conditions, for which more items may be compared."""
+        plain = not (self.text or self.where or self.candidates or self.diversity)
+        return plain and self.k <= QUICK and len(self.history) <= QUICK
 
 
 class SearchBody(UserBody, ListBody):

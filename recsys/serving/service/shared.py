@@ -20,6 +20,7 @@ from recsys.serving.service.access import ApiKey, ApiKeys, Scope
 from recsys.serving.service.feedback import Feedback
 from recsys.serving.service.following import Follower
 from recsys.serving.service.loading import Served
+from recsys.serving.service.request_schemas import Body
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Service:
     """None: no feedback is taken."""
     explorer: Explorer | None = None
     """None: no list explores."""
+
+    def answers_at_once(self, body: Body) -> bool:
+        """Whether an answer is soon computed, and waits for nothing meanwhile: a thread would only cost time."""
+        return body.is_quick and self.explorer is None and (self.feedback is None or self.feedback.is_local)
 
 
 def key_of(request: Request) -> ApiKey | None:
