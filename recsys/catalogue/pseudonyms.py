@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import re
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -81,7 +82,7 @@ class Pseudonyms:
         expected = self.signature(pseudonym).encode()
         return hmac.compare_digest(expected, signature.encode("utf-8", "surrogatepass"))
 
-    @property
+    @cached_property
     def key_check(self) -> str:
         """32 hex characters that identify this key without revealing it; not the pseudonym of any user."""
         return self._digest("key check")

@@ -68,8 +68,8 @@ class _Compared:
 
     items_S: NDArray[np.int64]
     """Ascending."""
-    factor_S: NDArray[np.float32]
-    """Factor on the inner product of each."""
+    factor_S: NDArray[np.float64]
+    """Factor on the inner product of each, the growth included."""
     coarse: CoarseRows
     """Of their vectors, gathered once for all lists."""
 
@@ -177,13 +177,12 @@ class RankedSearcher:
         if typical_share:
             added_S += typical_share * self._typical_S
         is_left_S = _left(items_S, np.fromiter(exclude, np.int64, len(exclude)), only_I)
-        factor_S = compared.factor_S.astype(np.float64) * self.growth
-        places = compared.coarse.possible_best(query_D, k, is_left_S, factor_S, added_S, least)
+        places = compared.coarse.possible_best(query_D, k, is_left_S, compared.factor_S, added_S, least)
         items = items_S[places]
         if not len(items):
             return items, np.empty(0)
         dots_C = self._searcher.scores(query_D, items)  # as those behind the index are scored
-        return items, dots_C * factor_S[places] + added_S[places]
+        return items, dots_C * compared.factor_S[places] + added_S[places]
 
     def typical_scores(self, candidates: NDArray[np.int64]) -> NDArray[np.float64]:
         """What the ranker adds to the scores of candidates for the whole typical history, [C]."""
@@ -238,7 +237,8 @@ class RankedSearcher:
             return None
         order = np.argsort(items_S)
         items_S = items_S[order]
-        return _Compared(items_S, factor_S[order], CoarseRows.of(self._searcher.vectors_of(items_S)))
+        whole_S = factor_S[order].astype(np.float64) * self.growth
+        return _Compared(items_S, whole_S, CoarseRows.of(self._searcher.vectors_of(items_S)))
 
 
 def _is_large(mask_I: NDArray[np.bool_]) -> bool:

@@ -101,23 +101,15 @@ class CoarseRows:
             Few places, ascending; all that are wanted where these are no more than k.
         """
         turned_D = rotated(query_D[None])[0]
-        noise_N = ROUNDING * np.abs(added_N)
-
-        def largest(
-            about_B: NDArray[np.float64], off_B: NDArray[np.float64] | float, places: Places
-        ) -> NDArray[np.int64]:
-            factor_B = factor_N[places]
-            score_B, doubt_B = about_B * factor_B + added_N[places], off_B * factor_B + noise_N[places]
-            return _largest(score_B, doubt_B, k, is_left_N[places], least)
-
+        asked = _Asked(k, is_left_N, factor_N, added_N, least)
         if self.signs is None:
-            places = largest(*self._by_rounded(turned_D, ALL), ALL)
+            places = asked.largest(*self._by_rounded(turned_D, ALL), ALL)
         else:
-            places = largest(*self._by_signs(turned_D), ALL)
+            places = asked.largest(*self._by_signs(turned_D), ALL)
             if len(places) > FEW:
-                places = places[largest(*self._by_rounded(turned_D, places), places)]
+                places = places[asked.largest(*self._by_rounded(turned_D, places), places)]
         # Most of what is left came of rounding the query, so it is not rounded for these few.
-        return places[largest(*self._by_exact(turned_D, places), places)]
+        return places[asked.largest(*self._by_exact(turned_D, places), places)]
 
     def _by_signs(self, turned_D: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
         """Inner products as the signs of the query tell them, [N], and by how much they may be wrong.
@@ -160,20 +152,29 @@ class CoarseRows:
         return about_B.astype(np.float64), off_B
 
 
-def _largest(
-    about_N: NDArray[np.float64],
-    off_N: NDArray[np.float64],
-    k: int,
-    is_left_N: NDArray[np.bool_],
-    least: float,
-) -> NDArray[np.int64]:
-    """Places among which are the k largest of some numbers that are known to within `off_N`."""
-    n_left = int(np.count_nonzero(is_left_N))
-    if n_left > k:
-        surely_N = np.where(is_left_N, about_N - off_N, -np.inf)
-        least = max(least, float(np.partition(surely_N, len(surely_N) - k)[len(surely_N) - k]))
-    may_be: NDArray[np.int64] = np.flatnonzero(is_left_N & (about_N + off_N >= least))
-    return may_be
+@dataclass(frozen=True)
+class _Asked:
+    """The arguments of `possible_best`."""
+
+    k: int
+    is_left_N: NDArray[np.bool_]
+    factor_N: NDArray[np.floating]
+    added_N: NDArray[np.floating]
+    least: float
+
+    def largest(
+        self, about_B: NDArray[np.float64], off_B: NDArray[np.float64] | float, places: Places
+    ) -> NDArray[np.int64]:
+        """Which of some vectors can have the k largest scores, by inner products that are known to within `off_B`."""
+        factor_B, added_B, is_left_B = self.factor_N[places], self.added_N[places], self.is_left_N[places]
+        score_B, off_B = about_B * factor_B + added_B, off_B * factor_B + ROUNDING * np.abs(added_B)
+        least = self.least
+        if int(np.count_nonzero(is_left_B)) > self.k:
+            surely_B = np.where(is_left_B, score_B - off_B, -np.inf)
+            last = len(surely_B) - self.k
+            least = max(least, float(np.partition(surely_B, last)[last]))
+        found: NDArray[np.int64] = np.flatnonzero(is_left_B & (score_B + off_B >= least))
+        return found
 
 
 @lru_cache(maxsize=8)

@@ -1,8 +1,10 @@
 """Tables of the feedback store, and how SQLite and Postgres are opened for it."""
 
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from filelock import FileLock
@@ -22,6 +24,7 @@ NO_STORE = "name the store of `recsys serve`: --feedback, or RECSYS_FEEDBACK"
 SETUP_LOCK, SHIPPING_LOCK = 7_311_001, 7_311_002
 """Keys of Postgres' advisory locks: who makes the tables, who ships."""
 
+_own = threading.local()
 metadata = sa.MetaData()
 
 about = sa.Table(
@@ -129,13 +132,20 @@ def surely_has_none(engine: Engine, user: str) -> bool:
     if engine.dialect.name != SQLITE:
         return False
     try:
-        connection = engine.raw_connection()
-        try:
-            return connection.cursor().execute(ANY_OF_USER, (user,)).fetchone() is None
-        finally:
-            connection.close()
+        return not _own_connection(engine).cursor().execute(ANY_OF_USER, (user,)).fetchall()
     except (sa.exc.DBAPIError, sqlite3.Error):  # whoever asks in full says what is wrong
+        _own.__dict__.clear()
         return False
+
+
+def _own_connection(engine: Engine) -> sa.PoolProxiedConnection:
+    """One that this thread keeps: a pool takes twice as long to hand one out and take it back as SQLite to answer."""
+    kept: WeakKeyDictionary[Engine, sa.PoolProxiedConnection]
+    kept = _own.__dict__.setdefault("connections", WeakKeyDictionary())
+    if engine not in kept:
+        kept[engine] = engine.raw_connection()
+        kept[engine].detach()
+    return kept[engine]
 
 
 def _open_sqlite(url: URL, read_only: bool) -> Engine:

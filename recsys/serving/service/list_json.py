@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import pydantic_core
 from fastapi import Response
 
-from recsys.serving.answers import Answer, Scored
+from recsys.serving.answers import Answer
 from recsys.serving.items import Items
 from recsys.serving.recommender import Recommender
 
@@ -98,13 +98,12 @@ def _response(answer: Answer, recommender: Recommender, of_items: Sequence[bytes
     if shown is None:
         shown = _shown_of.setdefault(recommender, ShownItems(recommender.items))
     details = shown.of([one.item_id for one in answer.items])
-    items = b",".join(_item(*parts) for parts in zip(answer.items, details, of_items, strict=True))
+    scores = to_json([float(one.score) for one in answer.items])[1:-1].split(b",")
+    items = b",".join(
+        b'{"item_id":%b,"score":%b,%b%b}' % (to_json(one.item_id), score, detail, further)
+        for one, score, detail, further in zip(answer.items, scores, details, of_items, strict=False)
+    )
     head = to_json({"release": answer.release, "basis": answer.basis})[:-1]
     unknown = to_json(answer.unknown)
     content = b'%b,"items":[%b],"unknown":%b%b}' % (head, items, unknown, rest)
     return Response(content, media_type="application/json")
-
-
-def _item(scored: Scored, details: bytes, further: bytes) -> bytes:
-    head = to_json({"item_id": scored.item_id, "score": float(scored.score)})[:-1]
-    return b"%b,%b%b}" % (head, details, further)

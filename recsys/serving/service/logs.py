@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+as_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
 
 class JsonLines(logging.Formatter):
     """A record as one line."""
@@ -19,7 +21,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return as_json(line)
 
 
 def log_to_stderr() -> None:

@@ -78,4 +78,7 @@ class Observing:
             "ms": round(seconds * 1000, 2),
             "release": scope["state"].get("release"),
         }
-        log.info("answered", extra={"fields": fields})
+        if log.isEnabledFor(logging.INFO):  # `log.info` would look for its caller in the stack
+            record = logging.LogRecord(log.name, logging.INFO, __file__, 0, "answered", None, None)
+            record.fields = fields
+            log.handle(record)
