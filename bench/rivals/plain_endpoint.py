@@ -175,8 +175,8 @@ def create() -> FastAPI:
         return ItemList(items=[Item(**shown[row], score=score) for row, score in found])
 
     @app.get("/readyz")
-    def ready() -> dict[str, bool]:
-        return {"ready": True}
+    def ready() -> dict[str, int]:
+        return {"worker": os.getpid()}
 
     @app.post("/v1/recommend")
     def recommend(request: RecommendRequest) -> ItemList:
