@@ -71,6 +71,11 @@ def test_a_room_loads_only_what_is_imported_from_it(package):
     assert loaded(code) == set() and rooms(code) == {f"recsys.{package}"}
 
 
+def test_status_loads_no_pandas(workspace):
+    code = f"import os; os.chdir({str(workspace.root)!r})" + CLI.format(arguments=["status"])
+    assert "pandas" not in loaded(code)
+
+
 ARROW = """
 import pyarrow as pa, pyarrow.compute as pc
 table = pa.table({"n": pa.array([2, 1, 2])})

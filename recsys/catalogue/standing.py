@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -14,6 +13,9 @@ from numpy.typing import NDArray
 from recsys.catalogue.kinds import KINDS
 from recsys.catalogue.known import keys_of
 from recsys.catalogue.landed_rows import LandedRows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BEFORE = -1
 """Number of what stood before the first batch."""
@@ -48,6 +50,8 @@ def keyed_changes(batches: Sequence[pa.Table], newest: pa.Table, kind: str) -> l
     Returns:
         One change per batch.
     """
+    import pandas as pd
+
     frame = pd.concat(
         [_frame(newest, kind, BEFORE), *(_frame(rows, kind, n) for n, rows in enumerate(batches))]
     )
@@ -104,8 +108,10 @@ def without_older(rows: LandedRows, kind: str) -> tuple[LandedRows, Change]:
     return stays, Change(n_superseded=len(lost), notes=(note,))
 
 
-def _frame(rows: pa.Table, kind: str, batch: int) -> pd.DataFrame:
+def _frame(rows: pa.Table, kind: str, batch: int) -> "pd.DataFrame":
     """Key, time in microseconds, 1.0 for a delete, number of the batch."""
+    import pandas as pd  # where rows are pending, nothing here needs it
+
     return pd.DataFrame(
         {
             "key": keys_of(rows, kind).to_pylist(),
@@ -121,7 +127,7 @@ def _shown(row: "pd.Series[Any]", kind: str) -> str:
     return f" ({row['key']})" if KINDS[kind].shows_values else ""
 
 
-def _change(rows: pd.DataFrame | None, kind: str) -> Change:
+def _change(rows: "pd.DataFrame | None", kind: str) -> Change:
     if rows is None:
         return Change()
     outdated = rows[rows["outdated"]]

@@ -8,15 +8,17 @@ from typing import Any
 import click
 
 from recsys.cli.context import console, print_json, printable, shown, workspace
+from recsys.importing import without_pandas
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(as_json: bool) -> None:
     """Show the state: landed files, pending rows, the current release, the last failure and what to do about it."""
-    from recsys.effects.status import status as find_status
+    with without_pandas():
+        from recsys.effects.status import status as find_status
 
-    found = find_status(workspace(), os.environ.get("RECSYS_LANDING"), os.environ.get("RECSYS_STORE"))
+        found = find_status(workspace(), os.environ.get("RECSYS_LANDING"), os.environ.get("RECSYS_STORE"))
     if as_json:
         print_json(found)
     else:

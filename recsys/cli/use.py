@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, required, shown
+from recsys.importing import without_pandas
 
 if TYPE_CHECKING:
     from recsys.serving.answers import Scored
@@ -106,9 +107,10 @@ def export(out: Path, release: str | None, store_url: str | None, as_json: bool)
 
 
 def _open(store_url: str | None, release: str | None) -> "Release":
+    url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
+    click.get_current_context().with_resource(without_pandas())  # until the command ends
     from recsys.serving.reader import Release
 
-    url = store_url or required("RECSYS_STORE", "release store: a folder or s3://bucket/prefix")
     return Release.open(url, release=release)
 
 
