@@ -13,9 +13,9 @@ TEMPLATE = (
 <style>"""
     + STYLE
     + """  .verdict { background: {{ "#b3261e" if alarms else "#1f7a4d" }}; }
-  .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 12px; }
+  .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr)); gap: 12px; }
   .grid .card { margin: 0; } .grid h4 { margin: 0 0 4px; font-size: 14.5px; } .grid p { margin: 2px 0 0; font-size: 13px; }
-  .raised { border-color: #b3261e; } .two { display: grid; grid-template-columns: minmax(260px, 2fr) 3fr 3fr; gap: 22px; }
+  .raised { border-color: var(--bad); } .two { display: grid; grid-template-columns: minmax(260px, 2fr) 3fr 3fr; gap: 22px; }
   .two h4 { margin: 0 0 4px; font-size: 14px; } .two ul { margin: 0; padding-left: 18px; font-size: 14px; overflow-wrap: anywhere; }
   .two table { font-size: 14px; } .two td, .two th { padding: 3px 6px; white-space: normal; overflow-wrap: anywhere; }
   @media (max-width: 800px) { .two { grid-template-columns: 1fr; } }
@@ -35,7 +35,7 @@ TEMPLATE = (
 
 {% for one in shown %}
 <h2>{{ one.title }} <span class="quiet">({{ one.arrival.at.strftime("%Y-%m-%d %H:%M") }} UTC, {{ "{:,}".format(one.arrival.n_rows) }} rows)</span></h2>
-<div class="card raised scroll"><table>
+<div class="card raised"><table>
 <tr><th class="words">what is not ordinary</th><th>now</th><th>expected</th><th>ordinary</th><th>p</th><th>since</th></tr>
 {% for alarm in one.arrival.alarms %}{% set reading = one.arrival.readings[alarm.signal] %}
 <tr><td class="words"><b>{{ alarm.title }}</b></td><td class="no">{{ number(reading.value) }}</td><td>{{ number(reading.expected) }}</td><td>{% if reading.lower is not none %}{{ number(reading.lower) }} {% endif %}{% if reading.upper is not none %}to {{ number(reading.upper) }}{% else %}or more{% endif %}</td><td>{{ "%.1g" % reading.p }}</td><td>{{ "this arrival" if alarm.is_new else "earlier" }}</td></tr>

@@ -204,6 +204,8 @@ function age(moment) {
   return hours < 24 * 60 ? `${Math.round(hours / 24)} days old` : `of ${moment.slice(0, 10)}`;
 }
 
+const counted = (n, what) => `${n.toLocaleString()} ${what}${n === 1 ? "" : "s"}`;
+
 async function showRelease() {
   const found = await ask("version");
   if (!found.release) {
@@ -211,8 +213,9 @@ async function showRelease() {
     return;
   }
   const newest = found.newest_item_at ? `, newest item ${age(found.newest_item_at)}` : "";
-  find("#release").textContent = `release ${found.release}, ${found.n_items.toLocaleString()} items, ${found.n_users.toLocaleString()} users${newest}`;
-  if (found.feedback_waiting) find("#release").textContent += `, ${found.feedback_waiting} events wait for the next release`;
+  find("#release").textContent = `release ${found.release}, ${counted(found.n_items, "item")}, ${counted(found.n_users, "user")}${newest}`;
+  if (found.feedback_waiting)
+    find("#release").textContent += `, ${counted(found.feedback_waiting, "event")} of feedback not yet in a release`;
   if (found.problem) find("#release").textContent += `; a newer one is refused: ${found.problem}`;
 }
 
