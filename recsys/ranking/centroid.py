@@ -1,6 +1,6 @@
 """Centroids: a user is the sum of the vectors of their items. `tfidf_centroid` uses words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from scipy.sparse import csr_array, issparse, vstack
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sums
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.ranking.last_users import LastUsers
 from recsys.storage.arrays import rows_of
 from recsys.storage.strings import AT_ONCE, Strings
 
@@ -23,15 +24,23 @@ class Centroid:
     histories_UI: csr_array
     """float32."""
     learned_from: NDArray[np.int64]
+    _last: LastUsers[csr_array | NDArray[np.float32]] = field(
+        init=False, default_factory=LastUsers, compare=False, repr=False
+    )
 
     def scores(self, users: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float32]:
         """scores_UC = cosine times the length of the centroid; the order is that of the cosines."""
+        sums_UD = self._last.of(users, lambda: self._sums(users))
+        if issparse(self.vectors_ID):
+            return np.asarray((sums_UD @ self.vectors_ID[candidates].T).toarray(), np.float32)
+        return np.asarray(sums_UD @ rows_of(self.vectors_ID, candidates).T, np.float32)
+
+    def _sums(self, users: NDArray[np.int64]) -> csr_array | NDArray[np.float32]:
+        """Sum of each user's vectors."""
         histories_UI = csr_array(self.histories_UI[users])
         if issparse(self.vectors_ID):
-            scores_UC = histories_UI @ self.vectors_ID @ self.vectors_ID[candidates].T
-            return np.asarray(scores_UC.toarray(), np.float32)
-        scores_UC = sums(histories_UI, self.vectors_ID) @ rows_of(self.vectors_ID, candidates).T
-        return np.asarray(scores_UC, np.float32)
+            return csr_array(histories_UI @ self.vectors_ID)
+        return sums(histories_UI, self.vectors_ID)
 
 
 def tfidf_centroid(known: Dataset) -> Centroid:

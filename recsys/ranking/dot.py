@@ -1,7 +1,7 @@
 """Ridge users, and ranker `dot`: a candidate's score is the inner product of its profile with the user's."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ from recsys.dataset.interactions import Interactions
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
+from recsys.ranking.last_users import LastUsers
 from recsys.ranking.ranker import ItemGroups
 from recsys.ranking.typical import Typical, typical_share
 from recsys.storage.arrays import rows_of
@@ -39,6 +40,9 @@ class RidgeUsers:
     typical: Typical | None = None
     """The typical history, which complements short histories; None: it is not used."""
     typical_weight: float = 0.0
+    _last: LastUsers[NDArray[np.float32]] = field(
+        init=False, default_factory=LastUsers, compare=False, repr=False
+    )
 
     def histories(self, users: NDArray[np.int64]) -> csr_array:
         """Users as rankers see them: their likes, plus their shares of the typical history, [U, I]."""
@@ -50,6 +54,9 @@ class RidgeUsers:
 
     def profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """w_UD of some users."""
+        return self._last.of(users, lambda: self._profiles(users))
+
+    def _profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         counted_UI = self.histories_UI if self.signals_UI is None else self.signals_UI
         return self.ridge.weights(
             sums(self._with_typical(csr_array(counted_UI[users]), users), self.vectors_ID)

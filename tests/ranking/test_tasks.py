@@ -3,6 +3,7 @@
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,15 @@ def test_a_list_is_what_sorting_the_candidates_gives(excluded, candidates, k, se
         allowed = [item for item in candidates if not excluded[user, item]]
         best = sorted(allowed, key=lambda item: -scores[user, item])[:k]  # stable: the first of equals wins
         assert found[user].tolist() == best + [PAD] * (k - len(best))
+
+
+@pytest.mark.parametrize("at", [0, N_ITEMS - 1])
+def test_a_score_that_is_no_number_is_refused_in_any_piece(monkeypatch, at):
+    scores = np.ones((N_USERS, N_ITEMS), np.float32)
+    scores[1, at] = np.nan
+    monkeypatch.setattr("recsys.ranking.tasks.CANDIDATES_AT_ONCE", 2)
+    with pytest.raises(ValueError, match="NaN"):
+        rank(Fixed(scores), np.arange(N_USERS), np.arange(N_ITEMS), 1)
 
 
 def test_choices_are_ranked_side_by_side_in_blocks_of_users(monkeypatch):
