@@ -32,7 +32,7 @@ class Centroid:
         """scores_UC = cosine times the length of the centroid; the order is that of the cosines."""
         sums_UD = self._last.of(users, lambda: self._sums(users))
         if issparse(self.vectors_ID):
-            return np.asarray((sums_UD @ self.vectors_ID[candidates].T).toarray(), np.float32)
+            return np.asarray(csr_array(sums_UD @ self.vectors_ID[candidates].T).toarray(), np.float32)
         return np.asarray(sums_UD @ rows_of(self.vectors_ID, candidates).T, np.float32)
 
     def _sums(self, users: NDArray[np.int64]) -> csr_array | NDArray[np.float32]:
