@@ -38,6 +38,7 @@ CHOICES = (
     "lexical_share",
     "field_terms",
     "constant",
+    "alike",
     "metric_power",
     "words_weight",
     "first_light",

@@ -145,7 +145,13 @@ def _learn(at: Artifacts) -> ModelReference:
         ModelReference.of(encoder), task.texts, at, params.batch_tokens, chosen.profiles.chunk_texts
     )
     fusion = chosen.fusion.model_copy(
-        update={"lexical_shares": (0.2,), "metric_powers": (0.25,), "constants": (), "words_weights": (0.0,)}
+        update={
+            "lexical_shares": (0.2,),
+            "metric_powers": (0.25,),
+            "constants": (),
+            "alike_powers": (),
+            "words_weights": (0.0,),
+        }
     )
     dataset = Dataset(task.interactions, task.texts, vectors_ID, chosen.users.ridge_lambda, fusion.seed)
     model, _ = fuse(

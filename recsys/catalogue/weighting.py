@@ -102,6 +102,10 @@ class Weighting(BaseModel):
     """Folded event -> factor on the weight of its likes, above 0; of the events of one pair the largest counts, and 1
     for those that are not here. Empty, and not written: all events are alike."""
 
+    alike: float = Field(default=0.0, ge=0, le=1)
+    """How much less a like counts that the user's other likes resemble, see `recsys.profiles.alike`. 0, and not
+    written: likes count whatever the others are."""
+
     @field_validator("events")
     @classmethod
     def _in_order(cls, events: dict[str, float]) -> dict[str, float]:
@@ -112,15 +116,21 @@ class Weighting(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_events(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `events` out where it is empty, which keeps the hashes of other models."""
+        """Leave `events` and `alike` out where they change nothing, which keeps the hashes of other models."""
         written: dict[str, Any] = plain(self)
-        if not self.events:
-            written.pop("events", None)
+        for name in ("events", "alike"):
+            if not getattr(self, name):
+                written.pop(name, None)
         return written
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether users are plain sums of what they like."""
+        return self.is_yes_or_no and not self.alike
+
+    @property
     def is_yes_or_no(self) -> bool:
-        """Whether every like weighs 1 and a dislike 0."""
+        """Whether every like weighs 1 and a dislike 0, before likes that are alike count less."""
         return not (self.value or self.dislike or self.repeats or self.half_life_days or self.events)
 
     @property
@@ -137,6 +147,7 @@ class Weighting(BaseModel):
         parts += [f"half-life {self.half_life_days:g} days"] if self.half_life_days else []
         by_event = [f"{name} {weight:g}" for name, weight in self.events.items()]
         parts += [f"events {' '.join(by_event)}"] if by_event else []
+        parts += [f"alike likes less by {self.alike:g}"] if self.alike else []
         return ", ".join(parts) or "yes or no"
 
     def event_factors(self, events_S: Sequence[str | None]) -> NDArray[np.float64]:

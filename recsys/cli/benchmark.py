@@ -125,7 +125,7 @@ def cold_start(
         )
     recipe = done.recipe
     console().print(_sentence(recipe, chosen.finetune.k))
-    if not done.weighting.is_yes_or_no:
+    if not done.weighting.changes_nothing:
         console().print(f"feedback counts by {done.weighting.name}")
     console().print(shown(f"wrote {out}"), soft_wrap=True)
     if as_json:
@@ -140,6 +140,7 @@ def cold_start(
                 "words_weight": recipe.words_weight,
                 "field_terms": recipe.field_terms,
                 "constant": recipe.constant,
+                "alike": recipe.alike,
                 "view_weights": dict(recipe.view_weights),
                 "view_coverage": done.coverage,
                 "first_light": recipe.first_light is not None,

@@ -16,6 +16,7 @@ from recsys.errors import UnreadableFile
 from recsys.evaluation.words import joined, text_columns
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
+from recsys.profiles.alike import with_alike
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
@@ -157,7 +158,10 @@ def rank_cold(
         task.users, task.interactions.matrix_UI, vectors_ID.__getitem__, prior_weight, lexical_width
     )
     ridge = Ridge(gram, ridge_lambda, lexical_width, prior_RD)
-    b_UD = task.interactions.signals(weighting) @ vectors_ID.astype(np.float64)
+    signals_UI = with_alike(
+        task.interactions.signals(weighting), task.interactions.matrix_UI, vectors_ID, weighting.alike
+    )
+    b_UD = signals_UI @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U
     b_UD[n_U == 0] = (b_UD[n_U > 0] / n_U[n_U > 0, None]).mean(axis=0)
     k, everybody = min(k, len(task.cold)), np.arange(len(task.users))

@@ -49,6 +49,8 @@ class Recipe:
     constant: float = 0.0
     """A coordinate that every profile of a trained head has, times the median length of the others, see
     `KernelHead.constant`; 0: none. Never together with separate words."""
+    alike: float = 0.0
+    """Of the users of a trained head, see `recsys.profiles.alike`."""
     view_weights: Mapping[str, float] = field(default_factory=dict)
     """View -> its weight in the kernel, above 0; views that are not named are not used."""
 
@@ -88,7 +90,8 @@ class Recipe:
         by_field = " by field" if self.field_terms else ""
         constant = f", constant {self.constant:g}" if self.constant else ""
         kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
-        return f"{kernel}, {power}{apart}{constant}, λ = {self.ridge_lambda:g}{prior}"
+        alike = f", alike likes count less by {self.alike:g}" if self.alike else ""
+        return f"{kernel}, {power}{apart}{constant}, λ = {self.ridge_lambda:g}{prior}{alike}"
 
     @property
     def alone(self) -> float | None:

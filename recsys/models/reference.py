@@ -160,7 +160,7 @@ class ModelReference(BaseModel):
         Returns:
             The model, without a registry entry.
         """
-        if weighting is not None and weighting.is_yes_or_no:
+        if weighting is not None and weighting.changes_nothing:
             weighting = None
         ranker = ranker or RankerPart()
         users = UsersPart(ridge_lambda=ridge_lambda, weighting=weighting, prior_weight=prior_weight)

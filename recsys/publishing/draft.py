@@ -17,6 +17,7 @@ from recsys.features.views_file import made_of
 from recsys.models.reference import ModelReference
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.publishing.formats import (
+    ALIKE,
     BY_EVENT,
     CHOSEN,
     COMPACT,
@@ -142,9 +143,11 @@ def _format(
     view_parts: Collection[str],
     users: ReleasedUsers,
     segments: Sequence[ReleasedSegment],
-) -> Literal[7, 8, 9, 10, 11, 12, 13, 14, 15, 16]:
+) -> Literal[7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]:
     """The oldest format that can hold all of it."""
     searched = format_of_indexes(segments)
+    if model.weighting.alike:
+        return ALIKE
     if searched == SIGNS:
         return SIGNS
     if users.prior is not None:

@@ -33,7 +33,9 @@ WITH_PRIOR: Literal[15] = 15
 SIGNS: Literal[16] = 16
 """First format that may search a segment by a graph over the signs of rotated vectors; a release has it where one is so
 searched."""
-NEWEST = SIGNS
+ALIKE: Literal[17] = 17
+"""First format whose users may count likes less that are alike; a release has it where they do."""
+NEWEST = ALIKE
 
 
 def refuse_newer(plain: Any, what: str, newest: int = FORMAT) -> None:  # noqa: ANN401  any JSON value

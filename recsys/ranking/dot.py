@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample, sums
 from recsys.dataset.interactions import Interactions
+from recsys.profiles.alike import with_alike
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among
 from recsys.profiles.ridge import Ridge
@@ -40,6 +41,8 @@ class RidgeUsers:
     typical: Typical | None = None
     """The typical history, which complements short histories; None: it is not used."""
     typical_weight: float = 0.0
+    alike: float = 0.0
+    """How much less a like counts that others of the user resemble, see `recsys.profiles.alike`."""
     _last: LastUsers[NDArray[np.float32]] = field(
         init=False, default_factory=LastUsers, compare=False, repr=False
     )
@@ -57,10 +60,10 @@ class RidgeUsers:
         return self._last.of(users, lambda: self._profiles(users))
 
     def _profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
-        counted_UI = self.histories_UI if self.signals_UI is None else self.signals_UI
-        return self.ridge.weights(
-            sums(self._with_typical(csr_array(counted_UI[users]), users), self.vectors_ID)
-        )
+        likes_UI = csr_array(self.histories_UI[users])
+        counted_UI = likes_UI if self.signals_UI is None else csr_array(self.signals_UI[users])
+        counted_UI = with_alike(counted_UI, likes_UI, self.vectors_ID, self.alike)
+        return self.ridge.weights(sums(self._with_typical(counted_UI, users), self.vectors_ID))
 
     def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:
         if self.typical is None or self.typical_weight == 0:
@@ -150,7 +153,9 @@ def ridge_users(dataset: Dataset, growth: float = 1.0) -> RidgeUsers:
     typical = Typical.of(dataset.interactions.n_users_I) if weight else None
     weighting = dataset.weighting
     signals_UI = None if weighting.is_yes_or_no else dataset.interactions.signals(weighting)
-    return RidgeUsers(ridge, dataset.vectors_ID, histories_UI, warm, signals_UI, typical, weight)
+    return RidgeUsers(
+        ridge, dataset.vectors_ID, histories_UI, warm, signals_UI, typical, weight, weighting.alike
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 A user is w = (XᵀX + λΣ⁻¹)⁻¹ b with b = Σ x over the items that the user likes, plus `text_weight` times the profile of
 words about the user, plus a share of what a typical user likes where little is known (`recsys/ranking/typical.py`).
 Where the model has a weighting, each x counts by how strong the like is, and dislikes count below 0
-(`recsys/catalogue/weighting.py`). `recsys/profiles/ridge.py` has the metric.
+(`recsys/catalogue/weighting.py`); it may count likes less that others resemble (`recsys/profiles/alike.py`).
+`recsys/profiles/ridge.py` has the metric.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.opinions import disliked_items, liked_items, weights_of
 from recsys.catalogue.params import FeedbackParams
+from recsys.profiles.alike import alike_factors
 from recsys.profiles.ridge import Ridge
 from recsys.publishing.released_profiles import Profiles
 from recsys.ranking.typical import Typical, typical_share
@@ -123,8 +125,12 @@ class UserProfiles:
         dislikes, _ = self.rows_of(taste.dislikes)
         likes_HD, counting = self._basis(likes, taste.text), list[int]()
         basis_HD = likes_HD
-        if taste.weights and len(likes_HD):
+        if (alike := self._profiles.manifest.model.weighting.alike) and likes:
             basis_HD = likes_HD.copy()
+            factors_L = alike_factors(likes_HD[: len(likes)], alike)
+            basis_HD[: len(likes)] *= factors_L.astype(np.float32)[:, None]
+        if taste.weights and len(likes_HD):
+            basis_HD = basis_HD.copy()
             ids = self._profiles.latest.item_ids
             weights_L = [max(taste.weights.get(ids[row], 0.0), 0.0) or 1.0 for row in likes]
             basis_HD[: len(likes)] *= np.array(weights_L, np.float32)[:, None]

@@ -103,6 +103,7 @@ def fuse(
     chosen = choose_weighting(
         trial, trial_folds, recipe, weighting, params, scales, k, max_users, report_progress
     ).weighting
+    chosen = chosen.model_copy(update={"alike": recipe.alike})
     is_whole = trial is dataset
     dataset = replace(dataset, weighting=chosen)
     trial = dataset if is_whole else replace(trial, weighting=chosen)
@@ -153,7 +154,7 @@ def fuse(
         weights = _weights_by_sample(dataset, head, recipe, settings, params)
     ranker = _ranker(weights, settings, choice, cache / "rankers", report_progress)
     packed = pack_head(base, head, cache / "heads")
-    if not chosen.is_yes_or_no:
+    if not chosen.changes_nothing:
         report_progress(f"feedback counts by {chosen.name}")
     made = ModelReference.of(
         base,

@@ -85,6 +85,8 @@ class TrainingSummary(BaseModel):
     apart; None: no trained head, or an older version."""
     constant: float = 0.0
     """Constant coordinate of a trained head, times the median length of the others, see section `fusion`; 0: none."""
+    alike: float = 0.0
+    """How much less a like counts that the user's other likes resemble, see section `fusion`; 0: not at all."""
     view_weights: dict[str, float] = {}
     """View -> its weight in the head's kernel, above 0."""
     is_first_light: bool = False
@@ -257,6 +259,7 @@ def summarise(
         words_weight=recipe.words_weight if model.has_head else None,
         field_terms=None if recipe.lexical_share is None else recipe.field_terms,
         constant=recipe.constant,
+        alike=recipe.alike,
         view_weights=dict(recipe.view_weights) if model.has_head else {},
         is_first_light=recipe.first_light is not None,
         ease_lambda=recipe.ease_lambda if model.ranker.files else None,

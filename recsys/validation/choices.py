@@ -17,6 +17,10 @@ Weights = tuple[tuple[str, float], ...]
 RidgeChoice = tuple[float, float]
 """λ of ridge users, and the weight of their prior."""
 
+Refinement = tuple[float, float]
+"""`constant` and `alike` of a choice."""
+PLAIN: Refinement = (0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -33,8 +37,15 @@ class Choice:
     is_first_light: bool = False
     constant: float = 0.0
     """Of a trained head, see `Recipe.constant`."""
+    alike: float = 0.0
+    """Of the users of a trained head, see `recsys.profiles.alike`."""
     views: Weights = ()
     """Views in its kernel."""
+
+    @property
+    def refinement(self) -> Refinement:
+        """What the best trained head is refined by."""
+        return self.constant, self.alike
 
     @property
     def has_head(self) -> bool:
@@ -45,7 +56,8 @@ class Choice:
     def name(self) -> str:
         """The choice in words, for reports."""
         prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
-        return f"{self._profiles}, λ {self.ridge_lambda:g}{prior}"
+        alike = f", alike {self.alike:g}" if self.alike else ""
+        return f"{self._profiles}, λ {self.ridge_lambda:g}{prior}{alike}"
 
     @property
     def _profiles(self) -> str:

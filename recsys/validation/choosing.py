@@ -10,9 +10,9 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.validation.choices import Choice, RidgeChoice, Tried, Weights
-from recsys.validation.choosing_constant import choose_constant
+from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Tried, Weights
 from recsys.validation.choosing_fields import Fields, choose_fields
+from recsys.validation.choosing_refinement import choose_refinement
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
@@ -51,8 +51,8 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    The best head that learns from users is then tried with constants, see `choose_constant`. If one surely helps, heads
-    with it compete with all others.
+    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, heads refined
+    so compete with all others.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
     the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
@@ -93,10 +93,10 @@ def choose_recipe(
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
-    constant = choose_constant(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
-    best = _surest(_able(tried, constant), params.standard_errors)
+    refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
+    best = _surest(_able(tried, refinement), params.standard_errors)
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, constant, params, ridges, k, report, fields)
+        best = _with_views(sets, counted, tried, best, refinement, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -109,6 +109,7 @@ def choose_recipe(
         field_terms=0.0 if best.lexical_share is None else fields.field_terms,
         first_light=fields.first_light if best.is_first_light else None,
         constant=best.constant,
+        alike=best.alike,
         view_weights=dict(best.views),
     )
 
@@ -118,7 +119,7 @@ def _with_views(
     counted: Sequence[NDArray[np.int64]],
     tried: dict[Choice, Figures],
     best: Choice,
-    constant: float,
+    refinement: Refinement,
     params: FusionParams,
     ridges: Sequence[RidgeChoice],
     k: int,
@@ -158,7 +159,7 @@ def _with_views(
         start = (
             best
             if best in trained
-            else highest([one for one in trained if one.constant == constant] or trained)
+            else highest([one for one in trained if one.refinement == refinement] or trained)
         )
         taught = [one for one in trained if one.metric_power is not None]
         # The best of those that learn from users joins in any case: texts alone may be too weak, views not.
@@ -172,11 +173,12 @@ def _with_views(
             report=report,
             field_terms=fields.field_terms,
             constant=start.constant,
+            alike=start.alike,
         )
         of_trained = choose(start, try_trained)
     joined = {
         one: figures
-        for one, figures in _able(tried, constant).items()
+        for one, figures in _able(tried, refinement).items()
         if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
     }
     found = _surest(joined, params.standard_errors)
@@ -195,9 +197,9 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
     return sorted({(one.lexical_share or 0.0, one.metric_power is not None) for one in heads})
 
 
-def _able(tried: Mapping[Choice, Figures], constant: float) -> dict[Choice, Figures]:
-    """Choices without a constant, and with the one that surely helps."""
-    return {one: figures for one, figures in tried.items() if one.constant in (0, constant)}
+def _able(tried: Mapping[Choice, Figures], refinement: Refinement) -> dict[Choice, Figures]:
+    """Plain choices, and those with the refinement that surely helps."""
+    return {one: figures for one, figures in tried.items() if one.refinement in (PLAIN, refinement)}
 
 
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:

@@ -25,13 +25,14 @@ from recsys.heads.learning import (
 )
 from recsys.heads.params import FusionParams
 from recsys.heads.words import words_projection, words_ratio
+from recsys.profiles.alike import with_alike
 from recsys.profiles.gram import gram_of
 from recsys.profiles.prior import prior_among, weighed
 from recsys.profiles.ridge import Ridge
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
 from recsys.ranking.tasks import rank_each
-from recsys.validation.choices import Choice, RidgeChoice, Tried, Weights
+from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Tried, Weights
 from recsys.validation.sets import COLD, LONG, ValidationSet, metrics_per_user
 
 # Shape suffixes: U users of a fold, T users of its task, B users of a block, W warm items, H held-out items,
@@ -119,6 +120,7 @@ def try_views(
     report: Callable[[str], None],
     field_terms: float = 0.0,
     constant: float = 0.0,
+    alike: float = 0.0,
 ) -> Iterator[Tried]:
     """Try heads with views.
 
@@ -132,6 +134,7 @@ def try_views(
         report: called with a sentence at each step.
         field_terms: of the words of all heads, see `Recipe`.
         constant: of those that learn from users, without separate words.
+        alike: of their users.
 
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
@@ -144,7 +147,7 @@ def try_views(
             report(f"validation: learning a head with {_named(views)}")
             for share, by_users in kernels:
                 powers = params.metric_powers if by_users else (None,)
-                yield from try_heads(fold, share, powers, views, (constant,))
+                yield from try_heads(fold, share, powers, views, ((constant, alike),))
 
 
 def _floors(validation: ValidationSet, ridge_lambda: float, seed: int) -> Scored:
@@ -217,7 +220,7 @@ def try_heads(
     share: float,
     powers: Sequence[float | None],
     views: Weights = (),
-    constants: Sequence[float] = (0.0,),
+    refined: Sequence[Refinement] = (PLAIN,),
 ) -> Iterator[Tried]:
     """Try heads of one kernel, with and without separate words; those learned from texts only with them.
 
@@ -226,7 +229,7 @@ def try_heads(
         share: lexical share of the kernel.
         powers: metric powers; (None,): the directions are learned from texts.
         views: those in the kernel.
-        constants: to try for heads without separate words.
+        refined: constants, and how much less alike likes count, to try for heads without separate words.
 
     Yields:
         A choice with its users' metrics on the held-out items, [U, 2].
@@ -239,16 +242,16 @@ def try_heads(
     )
     for power in powers:
         stretch_D = learned.directions.stretch(power or 0.0)
-        for weight, factor in product(params.words_weights, constants):
-            if weight == 0 and power is None or weight > 0 and (words is None or factor > 0):
+        for weight, (factor, alike) in product(params.words_weights, refined):
+            if weight == 0 and power is None or weight > 0 and (words is None or (factor, alike) != PLAIN):
                 continue
             width = params.meaning_width if weight else params.width - (factor > 0)
             parts, stretch = [some_ND[:, :width] for some_ND in (warm_WD, held_HD)], stretch_D[:width]
             constant = constant_of(factor, some_of(parts[0]), stretch) if factor > 0 else 0.0
             made = [profiles(part_ND, stretch, constant) for part_ND in parts]
-            recipe = partial(Choice, share, power, weight, views=views, constant=factor)
+            recipe = partial(Choice, share, power, weight, views=views, constant=factor, alike=alike)
             used = words if weight else None
-            yield from _measure_each(validation, used, made, recipe, fold.ridges, params.seed, fold.k)
+            yield from _measure_each(validation, used, made, recipe, fold.ridges, params.seed, fold.k, alike)
 
 
 def _measure_each(
@@ -259,6 +262,7 @@ def _measure_each(
     ridges: Sequence[RidgeChoice],
     seed: int,
     k: int,
+    alike: float = 0.0,
 ) -> Iterator[Tried]:
     """The users' metrics of one head with each ridge regression.
 
@@ -274,7 +278,7 @@ def _measure_each(
     )
     task_users = validation.tasks[COLD].users
     known_TW = csr_array(known_UW[task_users])
-    b_TD = sums(known_TW, warm_WD).astype(np.float32)
+    b_TD = sums(with_alike(known_TW, known_TW, warm_WD, alike), warm_WD).astype(np.float32)
     by_words = None if words is None else (sums(known_TW, words[0]).astype(np.float32), words[1])
     solved: list[tuple[Choice, NDArray[np.float32], np.float32]] = []
     for ridge_lambda, weight in dict.fromkeys(ridges):

@@ -30,6 +30,7 @@ def fusion_params():
         lexical_shares=(0.3,),
         metric_powers=(0.0, 0.75),
         constants=(),
+        alike_powers=(),
         gamma=2.0,
         view_weights=(0.0, 1.0),
         view_decay=0.3,

@@ -6,11 +6,14 @@ from datetime import timedelta
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.sparse import csr_array
 
 from recsys.catalogue.opinions import weights_of
 from recsys.catalogue.weighting import YES_OR_NO, Scale, Weighting
 from recsys.models.reference import ModelReference
-from recsys.publishing.formats import BY_EVENT, DETAILED, WEIGHTED
+from recsys.profiles.alike import alike_factors
+from recsys.publishing.formats import ALIKE, BY_EVENT, DETAILED, WEIGHTED
+from recsys.ranking.dot import RidgeUsers
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.feedback_events import Event
 from recsys.serving.recommender import Recommender
@@ -61,6 +64,37 @@ def test_lists_weigh_likes_by_value_repeats_and_age_and_dislikes_against_them(
     assert taste.weights == pytest.approx(expected)
     assert scores(recommender, taste) == pytest.approx(by_hand(recommender, expected), abs=1e-5)
     assert "babe" not in {one.item_id for one in recommender.recommend(taste, ListRequest(k=50)).items}
+
+
+def test_likes_that_are_alike_count_less_and_lists_are_those_of_validation(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    recommender = of_release(starred(film_workspace, Weighting(alike=1.0)), folder)
+    assert recommender.manifest.format == ALIKE
+    ids = list(recommender.profiles.latest.item_ids)
+    vectors = recommender.profiles.searcher.vectors_of(np.arange(len(ids)))
+    cosines = np.triu(vectors @ vectors.T, 1)
+    first, second = divmod(
+        int(cosines.argmax()), len(ids)
+    )  # the two that are most alike, and what is least so
+    rows = [first, second, int((vectors @ (vectors[first] + vectors[second])).argmin())]
+    taste = Taste(tuple(ids[row] for row in rows))
+    expected = dict(zip(taste.likes, alike_factors(vectors[rows], 1.0).tolist(), strict=True))
+    assert max(expected.values()) > 1.01 > 0.99 > min(expected.values())
+    found = scores(recommender, taste)
+    assert found == pytest.approx(by_hand(recommender, expected), abs=1e-5)
+    likes = np.zeros((1, len(ids)))
+    likes[0, rows] = 1
+    users = RidgeUsers(
+        recommender.profiles.ridge(1.0), vectors, csr_array(likes), np.arange(len(ids)), alike=1.0
+    )
+    judged = users.scores(np.array([0]), np.arange(len(ids)))[0]
+    assert found == pytest.approx(dict(zip(ids, judged.tolist(), strict=True)), abs=1e-5)
+    other = next(item for item in ids if item not in taste.likes)
+    why = recommender.explain(other, taste)
+    assert why.score == pytest.approx(found[other], abs=1e-5)
+    assert sum(one.profile for one in why.contributions) == pytest.approx(why.score, abs=1e-5)
+    assert scores(recommender, recommender.taste_of(ZOE)) != {}  # histories stay those of yes or no
 
 
 def test_an_explanation_sums_to_the_score_and_names_the_dislike(

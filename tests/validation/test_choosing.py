@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from recsys.catalogue.weighting import Weighting
 from recsys.heads.learning import learn_head
 from recsys.heads.recipe import Recipe
 from recsys.ranking.dot import ridge_users
@@ -150,6 +151,7 @@ def metrics_of_lists(validation, head, recipe, k):
         ridge_lambda=recipe.lambda_of(head),
         lexical_width=head.lexical_width,
         prior_weight=recipe.prior_weight,
+        weighting=Weighting(alike=recipe.alike),
     )
     ranked = rank(ridge_users(profiled), task.users, task.candidates, LONG * k).rows_UK
     return metrics_per_user(task, ranked, k)

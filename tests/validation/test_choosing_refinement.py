@@ -1,4 +1,4 @@
-"""Profiles of trained heads get a constant coordinate where it surely helps on held-out items."""
+"""A trained head is refined where that surely helps on held-out items: a constant coordinate, likes that are alike."""
 
 from dataclasses import replace
 
@@ -60,5 +60,30 @@ def test_a_head_with_a_constant_makes_the_lists_that_it_was_chosen_by(strange, p
     found = chosen(strange, params)
     validation = hold_out_items(strange, HELD, params.seed, 500)
     head = learn_head(validation.dataset, found, params)
+    ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
+    assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def lopsided(dataset):
+    """Each user likes ten items of one series and one of another, and the held-out items of both are as good."""
+    rng, series = np.random.default_rng(4), np.arange(120) % 10
+    matrix_UI = np.zeros((80, 120))
+    for user in range(80):
+        often, seldom = (np.flatnonzero(series == one % 10) for one in (user, user + 3))
+        warm_often, warm_seldom = (np.setdiff1d(some, HELD) for some in (often, seldom))
+        matrix_UI[user, rng.choice(warm_often, min(7, len(warm_often)), replace=False)] = 1
+        matrix_UI[user, rng.choice(warm_seldom, 1)] = 1
+        matrix_UI[user, np.intersect1d(HELD, seldom)] = 1
+    return with_matrix(dataset, matrix_UI)
+
+
+def test_one_like_beside_many_of_a_kind_counts_more_where_that_finds_what_users_like(lopsided, fusion_params):
+    some = fusion_params.model_copy(update={"words_weights": (0.0,), "alike_powers": (1.0,)})
+    without, found = (chosen(lopsided, one) for one in (some.model_copy(update={"alike_powers": ()}), some))
+    assert without.alike == 0 and found.alike == 1.0 and found.ndcg > without.ndcg + 0.01
+    assert "alike" in found.sentence
+    validation = hold_out_items(lopsided, HELD, some.seed, 500)
+    head = learn_head(validation.dataset, found, some)
     ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
     assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
