@@ -208,7 +208,9 @@ class S3Storage:
             if size <= COPIED_AT_ONCE:
                 self._client.copy_object(**target, **version)
                 return
-            target["UploadId"] = self._client.create_multipart_upload(**target)["UploadId"]
+            target["UploadId"] = (
+                self._begun(target) or self._client.create_multipart_upload(**target)["UploadId"]
+            )
             try:
                 parts = [
                     self._client.upload_part_copy(
@@ -221,6 +223,20 @@ class S3Storage:
             except BaseException:
                 self._client.abort_multipart_upload(**target)
                 raise
+
+    def _begun(self, target: dict[str, Any]) -> str:
+        """The upload in parts that a killed copy to the same key left open; "" if there is none, or if it is not told.
+
+        Going on with it leaves none open, which would be paid for until somebody finds it.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._client.list_multipart_uploads(Bucket=target["Bucket"], Prefix=target["Key"])
+        except ClientError:  # not allowed to look, or not known to this kind of store
+            return ""
+        found = (one["UploadId"] for one in answer.get("Uploads", []) if one["Key"] == target["Key"])
+        return next(found, "")
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""

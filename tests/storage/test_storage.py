@@ -316,10 +316,14 @@ def test_an_object_too_large_for_one_copy_is_taken_in_parts(
     storage.write("in/a", content[:-1] + b"x")
     assert not storage.take("in/a", found.tag, "out/1/a")
     assert storage.find("out/1/a") is None
+    target = {"Bucket": bucket, "Key": "large/out/1/a"}  # as a copy that was killed left it
+    abandoned = storage._client.create_multipart_upload(**target)["UploadId"]
+    storage._client.upload_part(**target, UploadId=abandoned, PartNumber=4, Body=b"of another version")
     (newer,), _ = storage.survey("in/")
     assert storage.take("in/a", newer.tag, "out/1/a")
     assert storage.read("out/1/a") == content[:-1] + b"x"
     assert storage.find("in/a") is None
+    assert not storage._client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 def test_a_newer_version_is_not_taken(storage: Storage) -> None:
