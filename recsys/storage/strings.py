@@ -122,11 +122,11 @@ def unified(column: pa.ChunkedArray) -> pa.DictionaryArray:
     Returns:
         The same strings. The dictionary may hold others as well.
     """
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    if not column.num_chunks:
+    # What Arrow encodes itself has one dictionary for all chunks, and unifying would read it once for each of them.
+    is_coded = pa.types.is_dictionary(column.type)
+    chunks = (column.unify_dictionaries() if is_coded else column.dictionary_encode()).chunks
+    if not chunks:
         return pa.array([], pa.string()).dictionary_encode()
-    chunks = column.unify_dictionaries().chunks
     numbers = pa.concat_arrays([chunk.indices for chunk in chunks])
     return pa.DictionaryArray.from_arrays(numbers, chunks[0].dictionary)
 
