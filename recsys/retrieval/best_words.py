@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from recsys.retrieval.fusing import best_rows
 from recsys.retrieval.query_words import QueryWord, share_of, summed
 
-# Shape suffix: C candidates.
+# Shape suffixes: C candidates, P postings.
+IsLeft = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 ROUNDING = 1e-6
 """Of the most that a score can be: scores are compared in float32, and their sums here are added in another order."""
 
@@ -24,7 +25,7 @@ def best_and(
     found: Sequence[QueryWord],
     n: int,
     n_all: int,
-    is_left: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+    is_left: IsLeft | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Some items, and those that hold most of a query.
 
@@ -33,7 +34,7 @@ def best_and(
         found: the words of the query, by `LexicalIndex.words_of`.
         n: how many of those that hold most.
         n_all: items of the release.
-        is_left: which of some items may be among them.
+        is_left: which of some items may be among them; None: all.
 
     Returns:
         Both together, ascending, and the share of each as `LexicalIndex.shares` has it; 0 without a word of the query.
@@ -63,7 +64,7 @@ def _possible_best(
     found: Sequence[QueryWord],
     n: int,
     n_all: int,
-    is_left: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+    is_left: IsLeft | None,
 ) -> NDArray[np.int64]:
     """Items, ascending, among which are the n best; of equal scores at the edge all are among them."""
     waiting = sorted(found, key=lambda word: word.n_postings)
@@ -71,12 +72,15 @@ def _possible_best(
     margin = ROUNDING * sum(word.weight for word in found)
     rows, scores, least = np.empty(0, np.int64), np.empty(0), 0.0
     while waiting and least <= most + margin:
-        word = waiting.pop(0)
-        most -= word.most
-        for items, parts in word.postings():
-            is_left_P = is_left(items)
-            both = np.concatenate([rows, items[is_left_P]]), np.concatenate([scores, parts[is_left_P]])
-            rows, scores = summed(*both, n_all)
+        items_P, parts_P = [rows], [scores]
+        while waiting and (len(items_P) == 1 or sum(map(len, items_P)) < n):  # of fewer none can be left out
+            word = waiting.pop(0)
+            most -= word.most
+            for items, parts in word.postings():
+                some = slice(None) if is_left is None else is_left(items)
+                items_P.append(items[some])
+                parts_P.append(parts[some])
+        rows, scores = summed(np.concatenate(items_P), np.concatenate(parts_P), n_all)
         least = _nth(scores, n)
     for word in waiting:
         may_be = scores + most + margin >= least

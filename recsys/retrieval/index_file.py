@@ -255,7 +255,7 @@ class IndexFile:
         """Queries as the file's vectors are."""
         return rotated(queries_QD) if self._is_rotated else queries_QD
 
-    @property
+    @cached_property
     def search_width(self) -> int:
         """Rows that a search of the graph keeps in view; 0 for lists. Older files may ask for more than is allowed."""
         return min(int(self._index.hnsw.efSearch), WIDEST_SEARCH) if self._is_graph else 0

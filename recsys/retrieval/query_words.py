@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +43,12 @@ class QueryWord:
     at: Sequence[tuple["LiveSegment", int]]
     """Segments that have it, with its place in each."""
 
-    @property
+    @cached_property
     def n_postings(self) -> int:
         """Rows with it, live or not."""
         return sum(segment.n_postings(place) for segment, place in self.at)
 
-    @property
+    @cached_property
     def most(self) -> float:
         """What it adds to no score more than."""
         return self.weight * max((segment.known_of(place).most for segment, place in self.at), default=0.0)
@@ -124,8 +125,9 @@ class LiveSegment:
     def parts_of(self, place: int, items: NDArray[np.int64]) -> NDArray[np.float64]:
         """The saturation of some of its live items, ascending; 0 for those without the term at a place."""
         with_term, counts = self.terms.postings(place)
-        rows = self.row_L[items - self.start].astype(np.int32)
-        at = np.minimum(np.searchsorted(with_term, rows), len(with_term) - 1)
+        rows = items - self.start
+        rows = (rows if self.item_N is None else self.row_L[rows]).astype(np.int32)
+        at = np.minimum(with_term.searchsorted(rows), len(with_term) - 1)
         has_it = with_term[at] == rows
         parts = np.zeros(len(items))
         parts[has_it] = self.saturation.of(counts[at[has_it]], self.terms.n_words_N[rows[has_it]])

@@ -123,7 +123,7 @@ class SegmentSearcher:
         """The most rows that a file lets a search keep in view; 0 where no segment has a graph."""
         return max((index.search_width for index in self._indexes.values()), default=0)
 
-    @property
+    @cached_property
     def live_segments(self) -> list[int]:
         """Positions of the segments that have live items."""
         found: list[int] = np.flatnonzero(np.diff(self._bounds)).tolist()

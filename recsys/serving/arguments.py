@@ -55,6 +55,8 @@ def known_rows(history: object, ids: ItemIds) -> tuple[list[int], list[str]]:
     if isinstance(history, NamedRows) and history.ids is ids:
         return list(history.rows), []
     given = list(history)
+    if not given:
+        return [], []
     names = [one if isinstance(one, str) else id_text(one, "item_id") for one in given]
     rows = ids.rows_of(names)
     for place in np.flatnonzero(rows == UNKNOWN).tolist():

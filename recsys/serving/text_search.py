@@ -114,14 +114,16 @@ class TextSearch:
         allowed_I: NDArray[np.bool_] | None,
     ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
         """These items and those that hold a query's words, ascending, each with its BM25 over the bound."""
+        n_all, found = len(self._profiles.latest.item_ids), self._lexical.words_of(text)
+        if allowed_I is None and not exclude:
+            return best_and(near, found, n_candidates(k), n_all)
         excluded = np.fromiter(exclude, np.int64, len(exclude))
 
         def is_left(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
             left = np.ones(len(rows), np.bool_) if allowed_I is None else allowed_I[rows]
             return left & ~np.isin(rows, excluded) if len(excluded) else left
 
-        n_all = len(self._profiles.latest.item_ids)
-        return best_and(near, self._lexical.words_of(text), n_candidates(k), n_all, is_left)
+        return best_and(near, found, n_candidates(k), n_all, is_left)
 
     def _cosines(
         self,
