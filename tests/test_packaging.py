@@ -93,19 +93,28 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("command", ["status", "ledger"])
-def test_a_command_that_needs_an_extra_names_it_and_shows_no_traceback(command, tmp_path):
+def command_of_a_reader(command, workspace):
+    """Run a command where only what a reader of releases needs is installed."""
     fenced = " ".join(sorted(others_than(PROJECT["dependencies"])))
     environment = os.environ | {
-        "RECSYS_WORKSPACE": str(tmp_path),
+        "RECSYS_WORKSPACE": str(workspace),
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     }
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", COMMAND, fenced, command],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def test_a_command_that_needs_an_extra_names_it_and_shows_no_traceback(tmp_path):
+    done = command_of_a_reader("ledger", tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "is not installed" in done.stderr and "firstlight-recsys[train]" in done.stderr
+
+
+def test_the_state_of_a_workspace_is_shown_to_readers_too(tmp_path):
+    done = command_of_a_reader("status", tmp_path)
+    assert done.returncode == 0 and "current release" in done.stderr
 
 
 def asked_for(*extras):
