@@ -96,7 +96,7 @@ def fetched(
 
 def as_read(values: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
     """A landed row with its ids as ingestion reads them, where it can."""
-    ours = columns.renamed(dict(values))
+    ours = columns.names.renamed(dict(values))
     return readable(ours, {name: columns.identifier for name in columns.ids})
 
 

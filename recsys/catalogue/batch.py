@@ -151,8 +151,8 @@ def read_batch(
     columns = columns or columns_of(kind, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
-    known = frozenset(columns.ours(name) for name in survey.columns)
-    meant = {name for name in survey.columns if columns.ours(name) in KINDS[kind].columns}
+    known = frozenset(columns.names.ours(name) for name in survey.columns)
+    meant = {name for name in survey.columns if columns.names.ours(name) in KINDS[kind].columns}
     rows, bad = _bounded(read(file).rows, meant, FAR_TOO_LONG * params.max_text_chars), BadRows()
     reader = READERS[kind](OneFile(columns, params, arrived_at, pseudonyms, needed))
     schema = SCHEMAS[kind]
@@ -170,8 +170,8 @@ def read_batch(
         known,
         [*survey.notes, *columns.notes(), *hints],
         ignored,
-        columns.candidates(survey.columns),
-        columns.list_of_items,
+        columns.names.candidates(survey.columns),
+        columns.names.list_of_items,
     )
 
 

@@ -5,19 +5,15 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from recsys.catalogue.column_names import ColumnNames
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
-from recsys.catalogue.folding import folded
 from recsys.catalogue.forms import IdForm, NumberForm
 from recsys.catalogue.kinds import KINDS
-from recsys.catalogue.likely_columns import as_our_own, likely_names
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.readers.inner_values import Inside
 from recsys.catalogue.readers.rows import RawRow
-from recsys.catalogue.readers.separators import names_key
 from recsys.catalogue.schemas import RETRY_OF, SIGNATURE
 from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
-from recsys.errors import BatchRefused
 
 Form = IdForm | TimeForm | TagForm | NumberForm
 
@@ -42,19 +38,15 @@ class Columns:
         given: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.missing = frozenset(missing)
-        self._kind, ours = kind, KINDS[kind]
+        ours = KINDS[kind]
         self._shows_values = ours.shows_values if shows_values is None else shows_values
-        self._ours = {folded(name): name for name in ours.columns}
-        self._ours |= {folded(theirs): meant for theirs, meant in also.items()}
-        self._given = {folded(theirs): meant for theirs, meant in given.items()}
-        self._optional = [name for name in ours.columns if name not in ours.ids]
         self._ids = {name: IdForm(name) for name in ours.ids}
         self._times = {ours.time: TimeForm(ours.time)}
         self._tags = {name: TagForm(name, self.missing) for name in ours.tags}
         self._numbers = {name: NumberForm(name) for name in ours.numbers}
         self._forms: dict[str, Form] = {**self._ids, **self._times, **self._tags, **self._numbers}
-        self._names: dict[str, str] = {}
-        self._inside = Inside()
+        self.names = ColumnNames(kind, also, given)
+        """What they mean."""
 
     def survey(self, rows: Iterator[RawRow], columns: set[str], key: str) -> None:
         """Look at every row once, to learn how each column is written.
@@ -72,94 +64,31 @@ class Columns:
         for row in rows:
             if len(columns) != n_known:
                 n_known = len(columns)
-                self._name(columns, key)
+                self.names.learn(columns, key)
                 watched = [
                     (name, form.observe, form.observes) for name, form in self._watched(columns - settled)
                 ]
             values = row.values
-            self._inside.observe(values)
+            self.names.observe(values)
             for name, observe, kinds in watched:
                 value = values.get(name)
                 if isinstance(value, kinds) and not is_missing(value, missing) and observe(value):
                     settled.add(name)
                     watched = [entry for entry in watched if entry[0] not in settled]
-        self._name(columns, key)
+        self.names.learn(columns, key)
         if columns & {RETRY_OF, SIGNATURE}:  # written by us: an id that ends in .0 is meant so
             for form in self._ids.values():
                 form.is_whole = False
 
     def _watched(self, columns: set[str]) -> Iterator[tuple[str, Form]]:
         for name in columns:
-            ours = self._names.get(name, name)
+            ours = self.names.ours(name)
             if ours in self._forms:
                 yield name, self._forms[ours]
 
-    def _name(self, columns: set[str], key: str) -> None:
-        meant: dict[str, str] = {}
-        for names in (self._ours, self._given):
-            settled = set(meant)
-            for name in sorted(columns):
-                ours = names.get(folded(name))
-                if ours is None or ours in settled:
-                    continue
-                if ours in meant:
-                    raise BatchRefused(
-                        f"{key}: columns {meant[ours]!r} and {name!r} both mean {ours}",
-                        remedy=f"keep one of them, as {ours}, and rename the other",
-                    )
-                meant[ours] = name
-        self._names = {name: ours for ours, name in meant.items() if name != ours}
-
-    def ours(self, name: str) -> str:
-        """Our name of a column, or its own."""
-        return self._names.get(name, name)
-
-    def theirs(self, ours: str) -> str:
-        """The file's name of one of our columns, or ours."""
-        return next((name for name, meant in self._names.items() if meant == ours), ours)
-
-    def renamed(self, values: dict[str, Any]) -> dict[str, Any]:
-        """A row under our names of the columns."""
-        return (
-            {self._names.get(name, name): value for name, value in values.items()} if self._names else values
-        )
-
     def notes(self) -> list[str]:
         """Notes for people about how the file was read; complete after the last row."""
-        found = [f"column {name!r} read as {ours}" for name, ours in sorted(self._names.items())]
-        return found + [note for form in self._forms.values() for note in form.notes()]
-
-    def hints(self, columns: Iterable[str]) -> list[str]:
-        """Columns that may be meant as a missing optional one; for required ones see the expectations."""
-        others = self.candidates(columns)
-        lacking = [name for name in self._optional if name not in {self.ours(one) for one in columns}]
-        likely: dict[str, str] = {}
-        for name in lacking:
-            for theirs in likely_names(others, name)[:1]:
-                likely.setdefault(theirs, name)
-        if not likely:
-            return []
-        are, line = "is it" if len(likely) == 1 else "are they", as_our_own(self._kind, likely)
-        return [
-            f"no column {' and '.join(likely.values())}: {are} {' and '.join(map(repr, likely))}? then {line}"
-        ]
-
-    def candidates(self, columns: Iterable[str]) -> frozenset[str]:
-        """What may be meant as a missing column: columns of single values, and paths into columns of objects."""
-        single = {name for name in columns if name not in self._names and folded(name) not in self._ours}
-        tags = {name for name, inner in self._inside.of_lists.items() if "name" in inner}
-        return frozenset(single - (self._inside.holders - tags) | self._inside.paths)
-
-    @property
-    def list_of_items(self) -> str:
-        """A column with a list of objects that name items, such as the lines of an order; empty if there is none."""
-        for name, inner in sorted(self._inside.of_lists.items()):
-            likely = [
-                one for one in likely_names(inner, "item_id") if one != "id"
-            ]  # pictures have an id, too
-            if likely or names_key(inner):
-                return name
-        return ""
+        return self.names.notes() + [note for form in self._forms.values() for note in form.notes()]
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -313,7 +242,7 @@ class Columns:
 
     def _with_column(self, fault: BadRow, name: str, value: object) -> BadRow:
         """The fault with the file's own column name, and with the value where it may be shown."""
-        subject = self.theirs(name)
+        subject = self.names.theirs(name)
         if self._shows_values and name != "user_id":
             subject += f" {shown(value)}"
         return BadRow(fault.reason, f"{subject} {fault.detail.removeprefix(name).lstrip()}")

@@ -25,7 +25,7 @@ class InteractionRows:
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns."""
-        return self._file.columns.renamed(values)
+        return self._file.columns.names.renamed(values)
 
     def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """One row in the columns of the kind, without part and line.
@@ -56,7 +56,7 @@ class InteractionRows:
 
     def finished(self, rows: LandedRows, columns: Collection[str]) -> tuple[LandedRows, list[str]]:
         """Every row, and notes for people: a rating under another name would count as a like whatever it says."""
-        return rows, self._file.columns.hints(columns)
+        return rows, self._file.columns.names.hints(columns)
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that the kind does not know.
@@ -64,7 +64,7 @@ class InteractionRows:
         Empty if no column names the users: without a header the first row would be shown, and in a matrix of users and
         items the column names are users.
         """
-        names = self._file.columns
+        names = self._file.columns.names
         if not {USER, PSEUDONYM} & {names.ours(name) for name in columns}:
             return {}
         return unknown_columns(self._kind, columns, names, (PSEUDONYM, SIGNATURE))

@@ -37,7 +37,7 @@ class ItemRows:
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns, without columns about people."""
-        return self._people.without(self._file.columns.renamed(values))
+        return self._people.without(self._file.columns.names.renamed(values))
 
     def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """One row in the catalogue's columns, without part and line.
@@ -77,7 +77,7 @@ class ItemRows:
             *case_notes(rows.table(["item_id"])["item_id"]),
             *garbled_notes(rows),
         ]
-        return rows, [*notes, *self._file.columns.hints(columns)]
+        return rows, [*notes, *self._file.columns.names.hints(columns)]
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns about people, and attributes that could not be stored."""

@@ -1,10 +1,9 @@
 """Judge landed batches: which rows are good, which are bad and why, and whether a batch is accepted."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
 
 import numpy as np
@@ -29,14 +28,14 @@ from recsys.catalogue.fields import BadRow
 from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
 from recsys.catalogue.known import keys_of, newest_among
 from recsys.catalogue.landed_rows import LandedRows
-from recsys.catalogue.likely_columns import as_our_own, likely_names
-from recsys.catalogue.measures import Measured, batch_measures, missing_columns, row_measures
+from recsys.catalogue.measures import Measured, batch_measures, row_measures
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import Arrival, Part
 from recsys.catalogue.refusals import Reason
 from recsys.catalogue.standing import Change, keyed_changes, pending_changes, without_older
 from recsys.catalogue.text_measures import text_measures
 from recsys.catalogue.vectors import has_width, joined_widths, widths_of, with_widths
+from recsys.catalogue.verdict_words import detail_of
 
 MAX_LINES_SHOWN = 20
 WIDE = {"title", "description", "tags", "image", "attributes", "vector"}
@@ -211,42 +210,6 @@ def latest_arrivals(arrivals: Sequence[Arrival], params: IngestParams) -> tuple[
     return tuple(arrivals[-params.drift_window :])
 
 
-def found_value(judged: Judged, expected: Expected) -> str:
-    """The measured value that a batch-level expectation checks, for people."""
-    if expected.reason == MISSING_COLUMNS:
-        return "missing: " + (", ".join(missing_columns(judged.batch)) or "none")
-    value = judged.measured.metrics[expected.column]
-    return f"{value:.1%}" if expected.column.endswith("share") else f"{value:,.6g}"
-
-
-def remedy_of(judged: Judged, expected: Expected) -> str:
-    """What to do where a batch-level expectation fails; names columns that may be the missing ones."""
-    if expected.reason != MISSING_COLUMNS:
-        return expected.remedy
-    batch = judged.batch
-    lacking = [name.strip() for one in missing_columns(batch) for name in re.split(",| or ", one)]
-    lacking += [name for name in KINDS[batch.kind].columns if name not in {*lacking, *batch.columns}]
-    likely = {name: found[0] for name in lacking if (found := likely_names(batch.candidates, name))}
-    if (
-        batch.list_of_items
-        and "item_id" in lacking
-        and (KINDS[batch.kind].of_people or "item_id" not in likely)
-    ):
-        return f"a row holds several items, in {batch.list_of_items!r}: write a row for each of them"
-    theirs = {
-        column: name for name, column in reversed(likely.items())
-    }  # a column has one meaning, the first
-    first = [as_our_own(batch.kind, dict(reversed(theirs.items())))] if theirs else []
-    if batch.columns and not theirs and not batch.columns & {*KINDS[batch.kind].columns}:
-        first = [
-            "ingest.column_names in params.yaml says what your columns mean; if the first row holds values, write a "
-            "row of column names above it"
-        ]
-    elif "item_id" in lacking and "item_id" not in likely and len(batch.ignored) > 1:
-        first.append("if each item has a column of its own, write a row for each user and item")
-    return "; ".join([*first, expected.remedy])
-
-
 def _each(frames: Sequence[pd.DataFrame], expected: Sequence[Expected]) -> list[tuple[Verdict, ...]]:
     """Check every frame in one call; each verdict names lines of its own frame."""
     lengths = [len(frame) for frame in frames]
@@ -280,7 +243,7 @@ def _good_and_bad(batch: Batch, verdicts: Sequence[Verdict], frame: pd.DataFrame
     is_bad = np.isin(lines, np.fromiter(verdict_of, np.int64, len(verdict_of)))
     for row in (row for some in batch.rows.where(is_bad).batches() for row in some.to_pylist()):
         expected = verdict_of[row["line"]]
-        fault = BadRow(expected.reason, _detail(expected, frame, row["line"]))
+        fault = BadRow(expected.reason, detail_of(expected, frame, row["line"]))
         bad.add(row["line"], fault, raw_row(batch.kind, row))
     good = batch.rows.where(~is_bad)
     kept, superseded = without_older(good, batch.kind) if KINDS[batch.kind].key else (good, Change())
@@ -309,24 +272,3 @@ def _share(n_deleted: int, n_live: int) -> float:
 def _joined(within: Change, change: Change, covered: Sequence[str]) -> Change:
     notes = (*within.notes, *change.notes, *covered)
     return replace(change, n_superseded=within.n_superseded, notes=notes)
-
-
-def _detail(expected: Expected, frame: pd.DataFrame, line: int) -> str:
-    """What was expected and what was found: a size or a time, never a text of the row."""
-    if expected.column not in {"garbled_share", "seconds"} and not expected.column.endswith("_chars"):
-        return f"expected: {expected.requirement}"
-    found = float(frame[expected.column].loc[line])
-    if expected.column == "seconds":
-        # Of interactions no value may be shown; these have no text measures.
-        if "has_text" not in frame:
-            return f"expected: {expected.requirement}"
-        return f"expected: {expected.requirement}; found updated_at {_time(found)}"
-    shown = f"{found:.0%}" if expected.column.endswith("share") else f"{int(found):,} characters"
-    return f"expected: {expected.requirement}; found {shown}"
-
-
-def _time(seconds: float) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).isoformat()
-    except (OverflowError, ValueError, OSError):
-        return f"{seconds:,.0f} s after 1970"

@@ -62,7 +62,7 @@ class Person:
         Returns:
             True also where intake would not take the id, and it is the raw id letter by letter.
         """
-        ours = columns.renamed(dict(values))
+        ours = columns.names.renamed(dict(values))
         try:
             return user(ours, names, max_id_chars, columns) == self.pseudonym
         except BadRow:

@@ -1,8 +1,9 @@
 """Make the record of a refusal: of a file that could not be read, or of a batch that failed its checks."""
 
-from recsys.catalogue.judging import Judged, found_value, remedy_of
+from recsys.catalogue.judging import Judged
 from recsys.catalogue.landing import Landed, as_text
 from recsys.catalogue.refusals import Problem, Refusal, batch_id
+from recsys.catalogue.verdict_words import found_value, remedy_of
 from recsys.errors import RecsysError
 
 _MEND_FILE = "correct the file and land it again"
@@ -50,9 +51,9 @@ def refusal_of_judged(landed: Landed, digest: str, judged: Judged) -> Refusal:
         Problem(
             check=verdict.expected.reason,
             message=f"{landed.key}: expected {verdict.expected.requirement}; "
-            f"found {found_value(judged, verdict.expected)}",
+            f"found {found_value(judged.batch, judged.measured.metrics, verdict.expected)}",
             # The remedy of a check that can be overruled is to let the batch in. The other failures forbid that.
-            remedy=remedy_of(judged, verdict.expected)
+            remedy=remedy_of(judged.batch, verdict.expected)
             if can or not verdict.expected.can_be_accepted
             else _MEND_FILE,
         )

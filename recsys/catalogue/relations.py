@@ -22,7 +22,7 @@ class RelationRows:
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns."""
-        return self._file.columns.renamed(values)
+        return self._file.columns.names.renamed(values)
 
     def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """One row in the relations' columns, without part and line.
@@ -76,7 +76,7 @@ class RelationRows:
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that relations do not know."""
-        return unknown_columns(RELATIONS, columns, self._file.columns)
+        return unknown_columns(RELATIONS, columns, self._file.columns.names)
 
     def _is_personal(self, relation: str) -> bool:
         return not self._people.without({relation: ""})

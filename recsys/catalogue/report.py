@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from recsys.catalogue.judging import Judged, found_value
+from recsys.catalogue.judging import Judged
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.parts import AcceptedBy, Arrival
 from recsys.catalogue.refusals import Problem
+from recsys.catalogue.verdict_words import found_value
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884;
@@ -120,7 +121,8 @@ def batch_page(title: Title, landed: Landed, judged: Judged) -> bytes:
         notes=judged.notes,
         reasons=judged.reasons(),
         batch_checks=[
-            (v.expected.requirement, found_value(judged, v.expected), v.holds) for v in judged.of_batch
+            (v.expected.requirement, found_value(judged.batch, judged.measured.metrics, v.expected), v.holds)
+            for v in judged.of_batch
         ],
         row_checks=[(v.expected.requirement, v.expected.reason, len(v.lines)) for v in judged.of_rows],
         bars=_bars(judged.measured.length_histogram),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from recsys.catalogue.column_names import ColumnNames
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow
 from recsys.catalogue.kinds import KINDS
@@ -73,7 +74,7 @@ def readable(
 
 
 def unknown_columns(
-    kind: str, columns: Iterable[str], names: Columns, also: Collection[str] = ()
+    kind: str, columns: Iterable[str], names: ColumnNames, also: Collection[str] = ()
 ) -> dict[str, str]:
     """Columns that the kind does not know, and why they are dropped: they may be personal.
 

@@ -31,7 +31,7 @@ class VectorRows:
 
     def prepared(self, values: dict[str, Any]) -> dict[str, Any]:
         """The row under our names of the columns."""
-        return self._file.columns.renamed(values)
+        return self._file.columns.names.renamed(values)
 
     def normal(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """One row in the vectors' columns, without part and line.
@@ -72,7 +72,7 @@ class VectorRows:
 
     def ignored(self, columns: Collection[str]) -> dict[str, str]:
         """Columns that vectors do not know."""
-        return unknown_columns(VECTORS, columns, self._file.columns)
+        return unknown_columns(VECTORS, columns, self._file.columns.names)
 
     def _view(self, values: Mapping[str, Any]) -> str:
         view = self._file.columns.identifier(values, "view")

@@ -110,7 +110,7 @@ def read_interactions(
     _require(path, batch, ("user_id", "item_id"))
     faults = _faults(batch)
     faults += [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
-    is_weighted = folded(columns.theirs("value")) == WEIGHT
+    is_weighted = folded(columns.names.theirs("value")) == WEIGHT
     if is_weighted:
         faults += [(line, f"{WEIGHT} is empty") for line in _lines_without(batch.table, "value")]
     _refuse_faults(path, faults)
@@ -174,13 +174,15 @@ def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
     file, columns = _landed(path, CATALOGUE, params), columns_of(CATALOGUE, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
-    _require_columns(path, {columns.ours(name) for name in survey.columns}, survey.columns, ("item_id",))
+    _require_columns(
+        path, {columns.names.ours(name) for name in survey.columns}, survey.columns, ("item_id",)
+    )
     ids, faults = [], []
     for row in read(file).rows:
         try:
             if row.fault:
                 raise row.fault
-            ids.append(columns.identifier(columns.renamed(row.values), "item_id"))
+            ids.append(columns.identifier(columns.names.renamed(row.values), "item_id"))
         except BadRow as fault:
             faults.append((row.line, fault.detail))
     _refuse_faults(path, faults)

@@ -130,7 +130,7 @@ def test_details_of_interactions_hold_no_values_and_those_of_the_catalogue_do():
 
 def test_columns_are_ours_whatever_their_case_and_two_of_one_meaning_are_refused():
     columns = surveyed(CATALOGUE, {"Item ID": "a", "TITLE": "b", "colour": "c"})
-    assert columns.renamed({"Item ID": "a", "TITLE": "b", "colour": "c"}) == {
+    assert columns.names.renamed({"Item ID": "a", "TITLE": "b", "colour": "c"}) == {
         "item_id": "a",
         "title": "b",
         "colour": "c",
@@ -144,7 +144,9 @@ def test_columns_are_ours_whatever_their_case_and_two_of_one_meaning_are_refused
 def test_columns_that_may_be_a_missing_one_are_named_likeliest_first():
     assert likely_names({"SKU", "Product ID", "title"}, "item_id") == ["Product ID", "SKU"]
     assert likely_names({"title"}, "item_id") == []
-    assert surveyed(CATALOGUE, {"item_id": 1, "Body (HTML)": "x"}).hints({"item_id", "Body (HTML)"}) == [
+    assert surveyed(CATALOGUE, {"item_id": 1, "Body (HTML)": "x"}).names.hints(
+        {"item_id", "Body (HTML)"}
+    ) == [
         "no column description: is it 'Body (HTML)'? then set ingest.column_names: "
         "{catalogue: {'Body (HTML)': description}} in params.yaml, or rename the columns"
     ]
@@ -154,7 +156,7 @@ def test_several_columns_that_may_be_meant_make_one_line_for_params():
     columns = Columns(CATALOGUE, MISSING, given={"text": "description"})
     row = {"item_id": 1, "Name": "x", "text": "y", "genre": "z"}
     columns.survey(iter([RawRow(1, row)]), set(row), "f.jsonl")
-    assert columns.hints(row) == [
+    assert columns.names.hints(row) == [
         "no column title and tags: are they 'Name' and 'genre'? then set ingest.column_names: "
         "{catalogue: {Name: title, genre: tags}} in params.yaml, or rename the columns"
     ]
@@ -162,11 +164,11 @@ def test_several_columns_that_may_be_meant_make_one_line_for_params():
 
 def test_a_rating_under_another_name_is_told_since_it_would_count_as_a_like():
     row = {"user_id": 1, "item_id": 2, "rating": 1.0, "timestamp": 881250949}
-    assert surveyed(INTERACTIONS, row).hints(row) == [
+    assert surveyed(INTERACTIONS, row).names.hints(row) == [
         "no column value: is it 'rating'? then set ingest.column_names: {interactions: {rating: value}} "
         "in params.yaml, or rename the columns"
     ]
-    assert surveyed(INTERACTIONS, row | {"value": 1.0}).hints(row | {"value": 1.0}) == []
+    assert surveyed(INTERACTIONS, row | {"value": 1.0}).names.hints(row | {"value": 1.0}) == []
 
 
 def tags_of(*values):
@@ -242,7 +244,7 @@ def test_a_name_that_params_give_a_column_counts_where_the_file_lacks_our_own():
     def renamed(row):
         columns = Columns(CATALOGUE, MISSING, given={"Sku": "item_id", "product": "title"})
         columns.survey(iter([RawRow(1, row)]), set(row), "f.jsonl")
-        return columns.renamed(row)
+        return columns.names.renamed(row)
 
     assert renamed({"SKU": "a", "Product": "b"}) == {"item_id": "a", "title": "b"}
     assert renamed({"sku": "a", "item_id": "b"}) == {"sku": "a", "item_id": "b"}

@@ -76,8 +76,8 @@ def test_paths_count_in_json_and_parquet_and_the_columns_are_ours(landed, params
     for file in files:
         columns, reading = columns_of(CATALOGUE, mapped), read(replace(file, column_names=names))
         columns.survey(reading.rows, reading.columns, file.key)
-        assert {columns.ours(name) for name in reading.columns} >= {"item_id", "title"}
-        again = [columns.renamed(row.values) for row in read(replace(file, column_names=names)).rows]
+        assert {columns.names.ours(name) for name in reading.columns} >= {"item_id", "title"}
+        again = [columns.names.renamed(row.values) for row in read(replace(file, column_names=names)).rows]
         assert [(row["item_id"], row["title"]) for row in again] == [("s1", "Shoe"), ("s2", "Pan")]
 
 
@@ -102,7 +102,7 @@ def hint_of(params, kind, row):
 
 def test_values_inside_are_named_where_they_may_be_a_missing_column(params):
     row = {"actor": {"id": "ann", "type": "x"}, "item_id": 1, "properties": {"time": 3}}
-    assert hint_of(params, INTERACTIONS, row).hints(row) == [
+    assert hint_of(params, INTERACTIONS, row).names.hints(row) == [
         "no column timestamp: is it 'properties.time'? then set ingest.column_names: "
         "{interactions: {properties.time: timestamp}} in params.yaml, or rename the columns"
     ]
@@ -110,5 +110,5 @@ def test_values_inside_are_named_where_they_may_be_a_missing_column(params):
 
 def test_a_list_that_names_items_is_told_from_one_of_pictures(params):
     order = {"id": 1, "lines": [{"product_id": 7}]}
-    assert hint_of(params, INTERACTIONS, order).list_of_items == "lines"
-    assert hint_of(params, CATALOGUE, {"id": 1, "images": [{"id": 2, "src": "x"}]}).list_of_items == ""
+    assert hint_of(params, INTERACTIONS, order).names.list_of_items == "lines"
+    assert hint_of(params, CATALOGUE, {"id": 1, "images": [{"id": 2, "src": "x"}]}).names.list_of_items == ""
