@@ -176,6 +176,7 @@ def split(events: pa.Table, versions: pa.Table, params: SplitParams) -> Split:
             remedy="land more interactions, lower split.test_share, or set split.by to item-hash",
         )
     test = test.filter(is_among(test["user"], distinct(train["user"])))
+    del events  # a third of a gigabyte for ten million, while texts are compared
     items = _judged(items, pairs, train, test, by)
     items = _without_near_duplicates(items, params.near_duplicate_similarity)
     judged = items.filter(pc.is_null(items["left_out"]))
