@@ -23,7 +23,7 @@ from recsys.retrieval.coarseness import by_signs
 from recsys.retrieval.rotation import rotated
 from recsys.retrieval.signs import signs_of
 
-# Shape suffixes: N vectors, D dimension, B some of the vectors, L those that are wanted.
+# Shape suffixes: N vectors, D dimension, B some of the vectors, S numbers of signs.
 SURE = 5.0
 """Standard deviations by which signs may be off. Of 800,000 pairs of a profile and a user none was off by over 4."""
 FEW = 512
@@ -105,22 +105,23 @@ class CoarseRows:
         if self.signs is None:
             places = asked.largest(*self._by_rounded(turned_D, ALL), ALL)
         else:
-            places = asked.largest(*self._by_signs(turned_D), ALL)
+            places = self._by_signs(turned_D, asked)
             if len(places) > FEW:
                 places = places[asked.largest(*self._by_rounded(turned_D, places), places)]
         # Most of what is left came of rounding the query, so it is not rounded for these few.
         return places[asked.largest(*self._by_exact(turned_D, places), places)]
 
-    def _by_signs(self, turned_D: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-        """Inner products as the signs of the query tell them, [N], and by how much they may be wrong.
+    def _by_signs(self, turned_D: NDArray[np.float32], asked: "_Asked") -> NDArray[np.int64]:
+        """Places of the vectors that can be wanted, as far as signs tell.
 
         Of vectors at an angle of θ a share of θ / π of the signs differs, by a binomial distribution.
         """
-        signs_1B = signs_of(turned_D[None])
-        differing_N = np.asarray(_load().hammings_packed(signs_1B, self.signs))[0]
+        differing_N = np.asarray(_load().hammings_packed(signs_of(turned_D[None]), self.signs))[0]
         length = float(np.linalg.norm(turned_D))
-        about_N: NDArray[np.float64] = (_cosines(len(turned_D)) * length)[differing_N]
-        return about_N, SURE * np.pi / 2 / np.sqrt(len(turned_D)) * length
+        about_S, off = _cosines(len(turned_D)) * length, SURE * np.pi / 2 / np.sqrt(len(turned_D)) * length
+        n_near = asked.n_reaching(about_S + off)  # the number alone rules most vectors out
+        places = np.flatnonzero((differing_N < n_near) | (asked.added_N > 0))
+        return places[asked.largest(about_S[differing_N[places]], off, places)]
 
     def _by_rounded(
         self, turned_D: NDArray[np.float32], places: Places
@@ -161,6 +162,12 @@ class _Asked:
     factor_N: NDArray[np.floating]
     added_N: NDArray[np.floating]
     least: float
+
+    def n_reaching(self, most_S: NDArray[np.float64]) -> int:
+        """How many of some inner products, best first, reach `least` without anything added."""
+        if self.least <= 0:
+            return len(most_S)
+        return int(np.count_nonzero(most_S * self.factor_N.max() >= self.least))
 
     def largest(
         self, about_B: NDArray[np.float64], off_B: NDArray[np.float64] | float, places: Places

@@ -25,7 +25,8 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send what the service and uvicorn log to standard error."""
+    """Send what the service and uvicorn log to standard error. Lines do not name threads, so nobody asks for them."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("recsys", "uvicorn.error"):
