@@ -29,9 +29,9 @@ from recsys.catalogue.readers.separators import (
     unescaped,
 )
 
-_DRAWN = re.compile(r"(?=.*---)[-+|:=\s]+|\(\d+ rows?\)")
+_DRAWN = re.compile(r"[-+|:=\s]*---[-+|:=\s]*|\(\d+ rows?\)")
 """Lines between the rows of a table as psql, mysql and Markdown draw it, and the count of rows below."""
-_BEGIN_DRAWN = frozenset("-+|:(")
+_BEGIN_DRAWN = frozenset(("", *" -+|:("))
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 """A text as spreadsheets are told to leave it alone: ="007"."""
 _LONE_CR = "\udc0d"
@@ -84,7 +84,8 @@ def csv_rows(file: LandedFile, stream: io.BufferedReader, reading: Reading) -> I
             header = replace(header, is_drawn=True)
             skipped["drawn line"] += 1
         else:
-            yield _row(begin, f"byte {offset} of {reading.places_in}", values, header)
+            row = _row(begin, f"byte {offset} of {reading.places_in}", values, header)
+            yield _without_formulas(row, header) if lines.may_hold_formulas else row
     reading.notes.extend(f"{_counted(n, what)} ignored" for what, n in skipped.items() if n)
     if header and header.formulas:
         reading.notes.append('values written as ="…", a formula of spreadsheets, were read as their text')
@@ -123,6 +124,7 @@ class _TextLines:
     def __init__(self, stream: io.BufferedReader, file: LandedFile, *, has_escapes: bool) -> None:
         self._stream, self._file, self._has_escapes = stream, file, has_escapes
         self.consumed = 0
+        self.may_hold_formulas = False
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -137,6 +139,7 @@ class _TextLines:
                 f"{problem}, at byte {self.consumed}", "write RFC 4180 CSV with line ends"
             )
         self.consumed += len(raw)
+        self.may_hold_formulas = self.may_hold_formulas or b'="' in raw
         # A mark at the start of a later line is left from files that were joined.
         line = raw.removeprefix(BOM).decode(errors="surrogateescape")
         if "\r" in line.removesuffix("\r\n"):
@@ -237,8 +240,7 @@ def _row(line: int, where: str, values: list[str], header: _Header) -> RawRow:
 
 def _is_drawn(values: list[str], separator: str) -> bool:
     """Whether a row is a drawn line; most rows show by their first character that they are none."""
-    first = next(filter(None, values)).lstrip()[:1]
-    return first in _BEGIN_DRAWN and _DRAWN.fullmatch(separator.join(values).strip()) is not None
+    return values[0][:1] in _BEGIN_DRAWN and _DRAWN.fullmatch(separator.join(values).strip()) is not None
 
 
 def _as_texts(values: list[str], header: _Header) -> dict[str, str]:
@@ -246,8 +248,13 @@ def _as_texts(values: list[str], header: _Header) -> dict[str, str]:
     found = {name: values[n].replace(_LONE_CR, "\r") for n, name in header.kept if values[n] != ""}
     if header.is_drawn:
         found = {name: value.strip() for name, value in found.items() if value.strip()}
-    for name in [name for name, value in found.items() if value.startswith('="')]:
-        if formula := _FORMULA.fullmatch(found[name]):
-            found[name] = formula[1].replace('""', '"')
-            header.formulas.add(name)
     return found
+
+
+def _without_formulas(row: RawRow, header: _Header) -> RawRow:
+    """The row with the texts that its formulas stand for."""
+    for name, value in row.values.items():
+        if formula := _FORMULA.fullmatch(value):
+            row.values[name] = formula[1].replace('""', '"')
+            header.formulas.add(name)
+    return row

@@ -27,8 +27,7 @@ def plain_value(found: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
         BadRow: wrong_type, where a typed value is not of its type.
     """
     if len(found) != 1:
-        is_term = {"type", "value"} <= set(found) <= _OF_TERMS and found["type"] in _TERMS
-        return found["value"] if is_term else found
+        return found["value"] if "type" in found and _is_term(found) else found
     ((name, value),) = found.items()
     if name not in _TYPES:
         return found
@@ -36,6 +35,11 @@ def plain_value(found: dict[str, Any]) -> Any:  # noqa: ANN401  any JSON
         return _TYPES[name](value)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadRow("wrong_type", f"a {name} holds no such value") from error
+
+
+def _is_term(found: Mapping[str, Any]) -> bool:
+    """Whether an object is an RDF term in an answer of SPARQL."""
+    return {"type", "value"} <= set(found) <= _OF_TERMS and found["type"] in _TERMS
 
 
 def _text(value: object) -> str:
