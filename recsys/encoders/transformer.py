@@ -11,6 +11,7 @@ billion may differ in its last bit.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class TransformerEncoder:
     ) -> None:
         self.hash = reference.hash
         self.dim = reference.dim
-        self._batch_tokens = batch_tokens
+        self._folder, self._batch_tokens = folder, batch_tokens
         self._item_prefix, self._query_prefix = reference.item_prefix, reference.query_prefix
         self._tokenizer = load_tokenizer(folder / TOKENIZER, reference.max_tokens)
         shapes = ("[?,?]", f"[?,{reference.dim}]")
@@ -60,7 +61,7 @@ class TransformerEncoder:
         _require_words(texts)
         vectors, left = np.empty((len(texts), self.dim), np.float32), []
         for place, ids in enumerate(tokens_of(self._tokenizer, self._query_prefix, texts)):
-            with self._turn:
+            with self._running():
                 found = None if self._short is None else self._short.vector(ids)
             if found is None:
                 left.append(place)
@@ -87,7 +88,7 @@ class TransformerEncoder:
         rows = list(places.values())
         vectors = np.empty((len(texts), self.dim), np.float32)
         for batch in equal_batches([len(ids) for ids in tokens], self._batch_tokens):
-            with self._turn:  # a runner refuses a second caller
+            with self._running():
                 found = self._run(np.stack([tokens[one] for one in batch]))
             self._check(found, [texts[rows[one][0]] for one in batch])
             repeats = [len(rows[one]) for one in batch]
@@ -95,6 +96,17 @@ class TransformerEncoder:
             if on_progress is not None:
                 on_progress(sum(repeats))
         return vectors
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """One thread at a time, since a runner refuses a second caller; it opens what it needs for the first text."""
+        with self._turn:
+            try:
+                yield
+            except RuntimeError as error:
+                if self._short is None:  # torch says what is wrong, such as too little memory
+                    raise
+                raise cannot_run(self._folder, error) from error
 
     def _check(self, vectors: NDArray[np.float32], texts: Sequence[str]) -> None:
         off = np.abs(np.linalg.norm(vectors, axis=1) - 1)
@@ -205,7 +217,11 @@ def open_encoder(
     try:
         return TransformerEncoder(reference, folder, batch_tokens, threads, device)
     except RuntimeError as error:  # what openvino and torch raise
-        raise EncoderError(
-            f"{folder / MODEL} cannot be run: {error}",
-            remedy=f"delete {folder} and run recsys fetch-champion",
-        ) from error
+        raise cannot_run(folder, error) from error
+
+
+def cannot_run(folder: Path, error: RuntimeError) -> EncoderError:
+    """Of a packed model in a folder."""
+    return EncoderError(
+        f"{folder / MODEL} cannot be run: {error}", remedy=f"delete {folder} and run recsys fetch-champion"
+    )

@@ -106,6 +106,7 @@ class Recommender:
             EncoderError: the model cannot be opened.
         """
         self.open()
+        self.texts.warm()
         if len(self.profiles.latest.item_ids):
             self.recommend(Taste(text="words"), ListRequest(k=1))
             self.search("words", ListRequest(k=1))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.fields import BadRow, sound
 from recsys.encoders.encoder import Encoder
+from recsys.encoders.short_texts import SIZES
 from recsys.errors import RequestError
 from recsys.features.text import FIELD_END, LINES_FROM, join_fields
 from recsys.heads.headed import query_profiles
@@ -52,6 +53,16 @@ class TextProfiles:
         """
         if self._head is not None:
             self._head.prepare()
+
+    def warm(self) -> None:
+        """Open the model for texts of any length, so that none waits for it later.
+
+        Raises:
+            EncoderError: the model cannot be opened.
+        """
+        for size in (0, *SIZES):  # texts of one token, and of a few more than each size has
+            self.of_query("words" + " a" * size)
+        self.of_item("words")
 
     @cached_property
     def _head(self) -> KernelHead | None:

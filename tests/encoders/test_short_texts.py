@@ -1,5 +1,8 @@
 """recsys/encoders/short_texts.py: single texts at fixed sizes. test_pack.py compares them with transformers."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import MODEL
 from recsys.encoders.short_texts import SIZES, ShortTexts
 from recsys.encoders.transformer import open_encoder
+from recsys.errors import EncoderError
 from tests.encoders.models import MAX_TOKENS, encoder_params, save_model, texts
 
 
@@ -35,6 +39,15 @@ def test_a_text_that_is_longer_than_all_sizes_is_left_to_the_batches(short, tiny
     np.testing.assert_array_equal(mixed[1], tiny_encoder.encode([long])[0])
     for place, text in ((0, "aa ab"), (2, "ba"), (3, "aa ab")):
         np.testing.assert_array_equal(mixed[place], tiny_encoder.encode_queries([text])[0])
+
+
+def test_a_model_that_is_gone_when_a_text_first_needs_it_is_named(tiny_reference, encoders, tmp_path):
+    folder = shutil.copytree(encoders / tiny_reference.hash, tmp_path / tiny_reference.hash)
+    encoder = open_encoder(tiny_reference, tmp_path, 256)
+    shutil.rmtree(folder)
+    for encode in (encoder.encode, encoder.encode_queries):
+        with pytest.raises(EncoderError, match=re.escape(f"{folder / MODEL} cannot be run")):
+            encode(["aa ab"])
 
 
 def test_a_model_that_takes_few_tokens_has_no_larger_size(tiny_reference, encoders):

@@ -1,11 +1,13 @@
 """Search by words and meaning: rare words are found, meaning is found without them, and users count a little."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
+from recsys.encoders.short_texts import SIZES
 from recsys.models.reference import ModelReference, SearchPart
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import POOL
@@ -82,6 +84,17 @@ def test_searches_at_the_same_time_find_what_each_finds_alone(
     alone = [recommender.search(query, wanted) for query in queries]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda query: recommender.search(query, wanted), queries)) == alone
+
+
+def test_no_text_needs_a_file_of_the_model_once_a_release_is_warm(
+    encoded_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    recommender = of_release(encoded_workspace, folder)
+    recommender.warm()
+    shutil.rmtree(encoded_workspace.at.cache / "releases" / "encoders")
+    for n in (1, SIZES[0] + 1, SIZES[-1] + 1):
+        assert found(recommender.search("space " * n, ListRequest(k=1)))
+    assert recommender.new_item("a crew in deep space", ListRequest(k=1)).neighbours
 
 
 def test_an_old_text_is_not_found_after_an_edit(encoded_workspace: FilmWorkspace, folder: Storage) -> None:
