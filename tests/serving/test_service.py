@@ -316,7 +316,7 @@ def test_quick_lists_that_come_at_once_are_turned_away_too_where_they_are_too_ma
     with served(str(films.at.root / "store"), tmp_path, params=params) as client, ExitStack() as opened:
         at = (client.base_url.host, client.base_url.port or 0)
         callers = [opened.enter_context(socket.create_connection(at, timeout=60)) for _ in range(100)]
-        (server,) = (one for one in psutil.Process().children() if "serve" in one.cmdline())
+        (server,) = (one for one in psutil.Process().children() if str(at[1]) in one.cmdline())
         server.suspend()  # else it might answer each before the next is sent
         for one in callers:
             one.sendall(asked)
