@@ -10,7 +10,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Tried, Weights
+from recsys.validation.choices import Choice, Refinement, RidgeChoice, Tried, Weights
 from recsys.validation.choosing_fields import Fields, choose_fields
 from recsys.validation.choosing_refinement import choose_refinement
 from recsys.validation.choosing_views import choose_views
@@ -51,8 +51,8 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, heads refined
-    so compete with all others.
+    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, only trained
+    heads refined so compete with the floors; if none of them is taken, what was best before is.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
     the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
@@ -94,7 +94,10 @@ def choose_recipe(
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
     best = _surest(tried, params.standard_errors)
     refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
-    best = _surest(_able(tried, refinement), params.standard_errors)
+    found = _surest(_able(tried, refinement), params.standard_errors)
+    best = found if found.refinement == refinement else best
+    if best.lexical_share is not None:
+        refinement = best.refinement
     if dataset.views and any(params.view_weights):
         best = _with_views(sets, counted, tried, best, refinement, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
@@ -198,8 +201,12 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
 
 
 def _able(tried: Mapping[Choice, Figures], refinement: Refinement) -> dict[Choice, Figures]:
-    """Plain choices, and those with the refinement that surely helps."""
-    return {one: figures for one, figures in tried.items() if one.refinement in (PLAIN, refinement)}
+    """Trained heads with this refinement, and the floors, which have none."""
+    return {
+        one: figures
+        for one, figures in tried.items()
+        if one.lexical_share is None or one.refinement == refinement
+    }
 
 
 def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
