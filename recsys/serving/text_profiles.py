@@ -57,12 +57,13 @@ class TextProfiles:
     def warm(self) -> None:
         """Open the model for texts of any length, so that none waits for it later.
 
+        The head's exact matrices, which texts of items alone need, are left: they take 220 MB.
+
         Raises:
             EncoderError: the model cannot be opened.
         """
-        for size in (0, *SIZES):  # texts of one token, and of a few more than each size has
+        for size in (0, *SIZES):  # queries of few tokens, and of some more than each size has
             self.of_query("words" + " a" * size)
-        self.of_item("words")
 
     @cached_property
     def _head(self) -> KernelHead | None:
