@@ -1,8 +1,9 @@
 """The files of a kernel head: head.npz holds its arrays, head.json its terms and numbers.
 
-A head is written in the oldest version that can express it: version 9 has centred views, 8 says how many terms fields
-usually have, 7 tells fields apart, 6 has stop words other than the English ones or cuts runs of characters, 5 has
-views, 4 a mean, 3 separate words or a constant. Version 1 is read like version 2.
+A head is written in the oldest version that can express it: version 10 has a constant that comes first without a mean,
+9 has centred views, 8 says how many terms fields usually have, 7 tells fields apart, 6 has stop words other than the
+English ones or cuts runs of characters, 5 has views, 4 a mean, 3 separate words or a constant. Version 1 is read like
+version 2.
 """
 
 import json
@@ -26,7 +27,7 @@ from recsys.storage.arrays import npz_bytes, read_arrays, shared
 from recsys.storage.atomic import write_whole
 
 Read = TypeVar("Read")
-HEAD_VERSION = 9
+HEAD_VERSION = 10
 """The newest version."""
 ARRAYS = ("idf", "words_data", "words_indices", "words_indptr", "vectors", "projection")
 """Arrays of head.npz. A file with arrays beyond those that its version names is refused."""
@@ -76,8 +77,8 @@ def write_head(head: KernelHead, folder: Path) -> tuple[Path, Path]:
         plain["usual_terms"] = list(lexical.usual_terms)
     if head.constant > 0:
         plain["constant"] = head.constant
-    if head.mean_D is not None:
-        plain["centred"] = True
+    flags = {"centred": head.mean_D is not None, "constant_first": head.constant_first}
+    plain |= {name: True for name, is_set in flags.items() if is_set}
     if head.views:
         plain["views"] = [_plain_view(name, head.views[name]) for name in sorted(head.views)]
         arrays |= {
@@ -191,6 +192,8 @@ def _read_of(folder: Path, what: Callable[[dict[str, Any]], Read]) -> Read:
 
 def _version(head: KernelHead) -> int:
     analyzer = head.kernel.lexical.analyzer
+    if head.constant_first:
+        return 10
     if any(one.mean_M is not None for one in head.views.values()):
         return 9
     if head.kernel.lexical.usual_terms:
@@ -246,13 +249,16 @@ def _head_of(plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> KernelHe
     constant = float(plain.get("constant", 0))
     if not 0 <= constant < np.inf:
         raise ValueError(f"{TERMS} has a constant of {constant}")
+    is_first = plain.get("constant_first") is True
+    if is_first and words is not None:
+        raise ValueError(f"{TERMS} has a constant that comes first, and separate words")
     views = {
         str(one["name"]): _view_of(
             one, {key: arrays.get(f"view_{place}_{key}") for key in OF_NAMES + OF_VECTORS + OF_CENTRED}, n
         )
         for place, one in enumerate(plain.get("views", []))
     }
-    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, words, constant, mean_D, views)
+    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, words, constant, mean_D, views, is_first)
 
 
 def _check_names(names: list[object], what: str) -> None:

@@ -115,31 +115,35 @@ class KernelHead:
     words: Words | None = None
     """Separate dimensions for words; None: there are none."""
     constant: float = 0.0
-    """A last coordinate, the same for every text, added before scaling to unit length; 0: none. Without it a text that
-    resembles few landmarks would be stretched until it looks as similar to them as other texts do."""
+    """A coordinate that is the same for every text, added before scaling to unit length; 0: none. Without it a text
+    that resembles few landmarks would be stretched until it looks as similar to them as other texts do."""
     mean_D: NDArray[np.float32] | None = None
     """Mean of the landmarks' coordinates by their texts, subtracted from those of every text; views have means of their
-    own. The constant then comes first, in a dimension where users are 0, so nothing is learned from what all items
-    share. None: nothing is subtracted, and the constant comes last. Never together with `words`."""
+    own. None: nothing is subtracted. Never together with `words`."""
     views: Mapping[str, ViewKernel] = field(default_factory=dict)
     """Kernels of views, by name, each with a weight above 0; they are added to that of the text."""
+    constant_first: bool = False
+    """Whether the constant comes first, in a dimension where users and queries are 0: texts that are nearly nothing but
+    the constant would be near everything. In a centred head it always does; else, in heads from before, it comes last.
+    Never together with `words`."""
     folder: Path | None = None
     """Where it was loaded from; the same numbers in float64 are mapped from files there, if they are needed."""
 
     @property
     def dim(self) -> int:
         """Width of a profile."""
-        has_last = self.mean_D is None and self.constant > 0
+        has_last = self.constant > 0 and not self._constant_leads
         return self.lexical_width + int(self.projection_MD.shape[1]) + has_last
 
     @property
     def lexical_width(self) -> int:
         """Number of leading dimensions that ridge regression leaves out, see `recsys.profiles.ridge`.
 
-        They are the W dimensions of words and the one that completes unit length; of a centred head only the latter.
+        They are the W dimensions of words and the one that completes unit length; without words only the latter, where
+        the constant comes first.
         """
         n_words = 0 if self.words is None else int(self.words.projection_MW.shape[1])
-        return 0 if self.words is None and self.mean_D is None else 1 + n_words
+        return 1 + n_words if self.words is not None or self._constant_leads else 0
 
     @property
     def base_dim(self) -> int:
@@ -237,13 +241,18 @@ class KernelHead:
         mean_D: NDArray[np.floating] | None,
         has_text_B: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Take the mean away from texts, and add the constant: first where coordinates are centred, else last."""
-        if mean_D is None and not self.constant:
+        """Take the mean away from texts, and add the constant."""
+        if mean_D is not None:
+            block_BD = block_BD - np.outer(has_text_B, mean_D)
+        if not (self.constant or self._constant_leads):
             return block_BD
         constant_B1 = np.full((len(block_BD), 1), self.constant)
-        if mean_D is None:
-            return np.hstack([block_BD, constant_B1])
-        return np.hstack([constant_B1, block_BD - np.outer(has_text_B, mean_D)])
+        return np.hstack([constant_B1, block_BD] if self._constant_leads else [block_BD, constant_B1])
+
+    @property
+    def _constant_leads(self) -> bool:
+        """Whether the constant is the first coordinate."""
+        return self.constant_first or self.mean_D is not None
 
     @cached_property
     def _for_queries(self) -> tuple[QueryKernel, NDArray[np.floating] | None]:

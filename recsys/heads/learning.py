@@ -116,6 +116,7 @@ def find_head(
         words,
         constant,
         views=learned.views,
+        constant_first=recipe.constant > 0,
     )
 
 
@@ -291,20 +292,20 @@ def coordinates(
 def profiles(
     coordinates_ND: NDArray[np.float32], stretch_D: NDArray[np.float32], constant: float = 0.0
 ) -> NDArray[np.float32]:
-    """Coordinates as float32 unit rows. They approximate `KernelHead.profiles` well enough for choosing.
+    """Coordinates as float32 rows of unit length. They approximate `KernelHead.profiles` well enough for choosing.
 
     Args:
         coordinates_ND: before stretching.
         stretch_D: factor of each direction.
-        constant: see `KernelHead.constant`.
+        constant: see `KernelHead.constant`. It counts for the length only: users are 0 in its dimension.
 
     Returns:
-        [N, D], or [N, D + 1] with the constant.
+        [N, D], without the dimension of the constant.
     """
     rows_ND = coordinates_ND * stretch_D
-    if constant > 0:
-        rows_ND = np.pad(rows_ND, ((0, 0), (0, 1)), constant_values=np.float32(constant))
     lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    if constant > 0:
+        lengths_N1 = np.hypot(lengths_N1, np.float32(constant))
     return np.asarray(rows_ND / np.maximum(lengths_N1, np.finfo(np.float32).tiny), np.float32)
 
 

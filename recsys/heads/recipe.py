@@ -47,8 +47,8 @@ class Recipe:
     first_light: FirstLightParams | None = None
     """Settings of the head of first light, where no head that learns from users was better."""
     constant: float = 0.0
-    """A coordinate that every profile of a trained head has, times the median length of the others, see
-    `KernelHead.constant`; 0: none. Never together with separate words."""
+    """The constant of a trained head, see `KernelHead.constant`, in units of the other coordinates' median length;
+    0: none. Never together with separate words."""
     alike: float = 0.0
     """Of the users of a trained head, see `recsys.profiles.alike`."""
     view_weights: Mapping[str, float] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from recsys.storage.packed import verify_files
 TEXTS = ["red chair", "red table", "blue chair", "blue lamp", "green lamp", "old green chair"]
 
 
-def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0, centred=False):
+def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0, centred=False, first=False):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(6, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -28,7 +28,7 @@ def make_head(dim, width=5, share=0.4, words_share=None, constant=0.0, centred=F
     left, sizes, _ = np.linalg.svd(words.toarray(), full_matrices=False)
     apart = None if words_share is None else Words((left / sizes)[:, :4].astype(np.float32), words_share)
     mean = rng.normal(size=width).astype(np.float32) if centred else None
-    return KernelHead(kernel, words, vectors, projection, apart, constant, mean)
+    return KernelHead(kernel, words, vectors, projection, apart, constant, mean, constant_first=first)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,20 @@ def test_a_constant_is_a_last_coordinate_before_unit_length(vectors, tmp_path):
     np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), head.profiles(TEXTS, vectors[:6]))
     write_head(plain, tmp_path)
     assert json.loads((tmp_path / "head.json").read_text())["version"] == 2  # as older readers know it
+
+
+def test_a_constant_that_comes_first_is_left_out_by_users_and_queries(vectors, tmp_path):
+    head, last = make_head(8, constant=0.5, first=True), make_head(8, constant=0.5)
+    assert (head.dim, head.lexical_width) == (6, 1)
+    found = head.profiles(TEXTS, vectors[:6])
+    np.testing.assert_array_equal(found, np.roll(last.profiles(TEXTS, vectors[:6]), 1, axis=1))
+    write_head(head, tmp_path)
+    again, plain = read_head(tmp_path), json.loads((tmp_path / "head.json").read_text())
+    assert (again.dim, again.lexical_width, plain["version"], plain["constant_first"]) == (6, 1, 10, True)
+    np.testing.assert_array_equal(again.profiles(TEXTS, vectors[:6]), found)
+    as_queries = again.profiles(TEXTS, vectors[:6], as_queries=True)
+    wanted = last.profiles(TEXTS, vectors[:6], as_queries=True)
+    np.testing.assert_array_equal(as_queries, np.roll(wanted, 1, axis=1))
 
 
 def test_a_centred_head_takes_its_mean_away_and_has_the_constant_first(vectors, tmp_path):
@@ -167,6 +181,14 @@ def test_a_centred_head_that_does_not_fit_is_refused(other, tmp_path):
         arrays = {name: saved[name] for name in saved.files}
     np.savez(arrays_path, **arrays | {"mean": np.ones(5, np.float32)})
     with pytest.raises(EncoderError, match="do not fit"):
+        read_head(tmp_path)
+
+
+def test_a_constant_that_comes_first_beside_separate_words_is_refused(tmp_path):
+    _, path = write_head(make_head(8, words_share=0.5), tmp_path)
+    words = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(words | {"constant_first": True}), "utf-8")
+    with pytest.raises(EncoderError, match="separate words"):
         read_head(tmp_path)
 
 
@@ -294,8 +316,8 @@ def test_a_head_of_a_newer_version_is_refused_and_one_of_the_first_is_read(tmp_p
     head = make_head(8)
     _, path = write_head(head, tmp_path)
     words = json.loads(path.read_text("utf-8"))
-    path.write_text(json.dumps(words | {"version": 10}), "utf-8")
-    with pytest.raises(EncoderError, match="newest known is 9"):
+    path.write_text(json.dumps(words | {"version": 11}), "utf-8")
+    with pytest.raises(EncoderError, match="newest known is 10"):
         read_head(tmp_path)
     path.write_text(json.dumps(words | {"version": 1}), "utf-8")
     first = read_head(tmp_path)
