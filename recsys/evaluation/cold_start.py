@@ -159,7 +159,11 @@ def rank_cold(
     )
     ridge = Ridge(gram, ridge_lambda, lexical_width, prior_RD)
     signals_UI = with_alike(
-        task.interactions.signals(weighting), task.interactions.matrix_UI, vectors_ID, weighting.alike
+        task.interactions.signals(weighting),
+        task.interactions.matrix_UI,
+        vectors_ID,
+        weighting.alike,
+        lexical_width,
     )
     b_UD = signals_UI @ vectors_ID.astype(np.float64)
     n_U = task.interactions.n_items_U

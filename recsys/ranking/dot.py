@@ -62,7 +62,7 @@ class RidgeUsers:
     def _profiles(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         likes_UI = csr_array(self.histories_UI[users])
         counted_UI = likes_UI if self.signals_UI is None else csr_array(self.signals_UI[users])
-        counted_UI = with_alike(counted_UI, likes_UI, self.vectors_ID, self.alike)
+        counted_UI = with_alike(counted_UI, likes_UI, self.vectors_ID, self.alike, self.ridge.lexical_width)
         return self.ridge.weights(sums(self._with_typical(counted_UI, users), self.vectors_ID))
 
     def _with_typical(self, known_UI: csr_array, users: NDArray[np.int64]) -> csr_array:

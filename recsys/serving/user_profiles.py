@@ -125,9 +125,10 @@ class UserProfiles:
         dislikes, _ = self.rows_of(taste.dislikes)
         likes_HD, counting = self._basis(likes, taste.text), list[int]()
         basis_HD = likes_HD
-        if (alike := self._profiles.manifest.model.weighting.alike) and likes:
+        model = self._profiles.manifest.model
+        if model.weighting.alike and likes:
             basis_HD = likes_HD.copy()
-            factors_L = alike_factors(likes_HD[: len(likes)], alike)
+            factors_L = alike_factors(likes_HD[: len(likes)], model.weighting.alike, model.lexical_width)
             basis_HD[: len(likes)] *= factors_L.astype(np.float32)[:, None]
         if taste.weights and len(likes_HD):
             basis_HD = basis_HD.copy()

@@ -25,6 +25,15 @@ def test_the_power_says_how_much_less(power):
     assert factors[0] / factors[2] == pytest.approx(2**-power) and factors.mean() == pytest.approx(1)
 
 
+def test_what_all_profiles_have_in_common_makes_no_likes_alike():
+    likes = np.array([(0.8, 0.6, 0.0), (0.8, 0.6, 0.0), (0.8, 0.0, 0.6)])
+    assert alike_factors(likes, 1.0, lexical_width=1) == pytest.approx(
+        np.ones(3)
+    )  # .72, .72 and .36: at least 1
+    many = np.repeat(likes, (3, 1, 1), axis=0)  # four of one kind: 4 times .36 each
+    assert alike_factors(many, 1.0, 1)[:4] / alike_factors(many, 1.0, 1)[4] == pytest.approx(1 / 1.44)
+
+
 def test_opinions_that_are_no_likes_count_as_before():
     vectors = np.array([X, X, Y, Y], np.float32)
     counted = csr_array(np.array([[2.0, 1.0, 1.0, -0.5], [0, 0, 0, 1.0]]))

@@ -90,3 +90,18 @@ def test_one_like_beside_many_of_a_kind_counts_more_where_that_finds_what_users_
     head = learn_head(validation.dataset, found, some)
     ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
     assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
+
+
+def test_a_constant_does_not_make_likes_alike(lopsided, fusion_params):
+    """Both together give the lists that validation judged, since it leaves the constant out as well."""
+    both = fusion_params.model_copy(
+        update={"words_weights": (0.0,), "constants": (1.0,), "alike_powers": (1.0,), "standard_errors": 0.0}
+    )
+    found = choose_recipe(lopsided, (HELD,), both, (3.0,), 5, 500)
+    [name] = [one for one in found.tried if "constant 1" in one and "alike 1" in one]
+    refined = replace(found, constant=1.0, alike=1.0)
+    validation = hold_out_items(lopsided, HELD, both.seed, 500)
+    ndcg, _ = metrics_of_lists(validation, learn_head(validation.dataset, refined, both), refined, 5).mean(
+        axis=0
+    )
+    assert ndcg == pytest.approx(found.tried[name], abs=1e-6)
