@@ -245,7 +245,6 @@ def _learn(
         chosen.finetune.max_validation_users,
         report_progress,
     ).weighting
-    weighting = weighting.model_copy(update={"alike": recipe.alike})
     if not recipe.has_head:
         return _Parts(recipe, vectors_ID, 0, recipe.ridge_lambda, weighting)
     report_progress("learning the head from all warm items")

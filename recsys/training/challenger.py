@@ -107,7 +107,6 @@ def fuse(
     chosen = choose_weighting(
         trial, trial_folds, recipe, weighting, params, scales, k, max_users, report_progress
     ).weighting
-    chosen = chosen.model_copy(update={"alike": recipe.alike})
     is_whole = trial is dataset
     dataset = replace(dataset, weighting=chosen)
     trial = dataset if is_whole else replace(trial, weighting=chosen)

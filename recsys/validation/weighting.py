@@ -79,7 +79,7 @@ def choose_weighting(
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
         folds: rows of the held-out items of each fold.
-        recipe: the head to learn for each fold.
+        recipe: the head to learn for each fold, and how much less alike likes count in all weightings.
         params: section `weighting`.
         fusion: section `fusion`.
         scales: what the strengths of the dataset were read with.
@@ -90,18 +90,19 @@ def choose_weighting(
     Returns:
         The choice: yes or no where the dataset knows nothing else, or where nothing is better.
     """
+    best = YES_OR_NO.model_copy(update={"alike": recipe.alike})
     steps = [one for one in _steps(dataset, params) if one]
     if not steps:
-        return ChosenWeighting(YES_OR_NO, {})
+        return ChosenWeighting(best, {})
     report(f"validation: how much feedback counts, {sum(map(len, steps))} weightings")
     sets = [one for held in folds if (one := _fold(dataset, held, recipe, fusion, max_users)) is not None]
     if not sets:
-        return ChosenWeighting(YES_OR_NO, {})
+        return ChosenWeighting(best, {})
 
     def figures(weighting: Weighting) -> Figures:
         return [fold.figures(weighting, k) for fold in sets]
 
-    best, before = YES_OR_NO, figures(YES_OR_NO)
+    before = figures(best)
     tried = {best.name: _mean(before, GRADED)}
     for changes in steps:
         found = [(one, figures(one)) for one in (best.model_copy(update=change) for change in changes)]

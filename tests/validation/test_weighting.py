@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recsys.catalogue.params import WeightingParams
-from recsys.catalogue.weighting import YES_OR_NO, Scale
+from recsys.catalogue.weighting import YES_OR_NO, Scale, Weighting
 from recsys.heads.recipe import Recipe
 from recsys.settings import Settings
 from recsys.validation.weighting import choose_weighting
@@ -42,9 +42,9 @@ def starred():
     return dataset_of(vectors, matrix, item_ids=[f"i{n}" for n in range(120)]), values
 
 
-def choose(dataset, params=PARAMS):
+def choose(dataset, params=PARAMS, recipe=ALONE):
     fusion = Settings.load(ROOT / "params.yaml").fusion
-    return choose_weighting(dataset, (HELD, HELD + 1), ALONE, params, fusion, SCALES, k=10, max_users=500)
+    return choose_weighting(dataset, (HELD, HELD + 1), recipe, params, fusion, SCALES, k=10, max_users=500)
 
 
 def with_strengths(dataset, values):
@@ -71,6 +71,17 @@ def test_values_that_tell_nothing_do_not(starred):
 
 def test_without_values_nothing_is_tried(starred):
     assert choose(starred[0]).tried == {} and choose(starred[0]).weighting == YES_OR_NO
+
+
+def test_alike_likes_count_less_in_every_weighting_where_the_recipe_says_so(starred):
+    dataset, values = starred
+    recipe = replace(ALONE, alike=1.0)
+    found = choose(with_strengths(dataset, values), recipe=recipe)
+    assert found.weighting.alike == 1.0 and found.weighting.value > 0
+    assert all("alike likes less by 1" in name for name in found.tried)
+    plain = choose(with_strengths(dataset, values)).tried
+    assert not set(found.tried.values()) & set(plain.values())  # they were judged so
+    assert choose(dataset, recipe=recipe).weighting == Weighting(**YES_OR_NO.model_dump() | {"alike": 1.0})
 
 
 def test_dislikes_count_where_they_tell_tastes():
