@@ -25,6 +25,7 @@ class LastUsers(Generic[Kept]):
         Returns:
             The result.
         """
-        if self._last is None or not np.array_equal(self._last[0], users):
-            self._last = users.copy(), compute()
-        return self._last[1]
+        last = self._last  # read once: another thread may score other users
+        if last is None or not np.array_equal(last[0], users):
+            self._last = last = users.copy(), compute()
+        return last[1]

@@ -146,4 +146,8 @@ def _judgement(line: str, where: str) -> tuple[str, str, float]:
         raise ConfigError(f"{where}: grade {grade!r} is not a number from 0 up", remedy=REMEDY)
     if unknown := sorted(set(plain) - {"query", "item_id", "grade"}):
         raise ConfigError(f"{where} has the unknown key {unknown[0]!r}", remedy=REMEDY)
+    try:
+        f"{query}{item}".encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{where} holds half a surrogate pair: {line[:80]!r}", remedy=REMEDY) from error
     return query.strip(), str(item), float(grade)

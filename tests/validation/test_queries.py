@@ -72,6 +72,8 @@ def test_judged_queries_are_read_by_item_and_items_held_out_do_not_count(tmp_pat
         ('{"query": "lamp", "item_id": "a", "grade": -1}', "grade -1 is not a number from 0 up"),
         ('{"query": "lamp", "item_id": "a", "grade": NaN}', "grade nan is not a number"),
         ('{"query": "lamp", "item_id": "a", "rank": 1}', "unknown key 'rank'"),
+        (r'{"query": "lamp", "item_id": "\ud800"}', "line 2 holds half a surrogate pair"),
+        (r'{"query": "lamp \udc00", "item_id": "a"}', "line 2 holds half a surrogate pair"),
     ],
 )
 def test_a_line_that_is_no_judgement_is_named(tmp_path, line: str, word: str) -> None:
