@@ -51,8 +51,9 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, only trained
-    heads refined so compete with the floors; if none of them is taken, what was best before is.
+    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, those that are
+    refined so compete with the floors instead of the plain ones, beside heads with separate words, which cannot be
+    refined; if no trained head is taken then, what was best before is.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
     the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
@@ -95,7 +96,7 @@ def choose_recipe(
     best = _surest(tried, params.standard_errors)
     refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
     found = _surest(_able(tried, refinement), params.standard_errors)
-    best = found if found.refinement == refinement else best
+    best = best if found.lexical_share is None else found
     if best.lexical_share is not None:
         refinement = best.refinement
     if dataset.views and any(params.view_weights):
@@ -201,11 +202,11 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
 
 
 def _able(tried: Mapping[Choice, Figures], refinement: Refinement) -> dict[Choice, Figures]:
-    """Trained heads with this refinement, and the floors, which have none."""
+    """Trained heads with this refinement, and what has none: the floors, and heads with separate words."""
     return {
         one: figures
         for one, figures in tried.items()
-        if one.lexical_share is None or one.refinement == refinement
+        if one.lexical_share is None or one.words_weight or one.refinement == refinement
     }
 
 

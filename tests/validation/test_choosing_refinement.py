@@ -67,6 +67,14 @@ def test_a_head_with_a_constant_makes_the_lists_that_it_was_chosen_by(strange, p
     assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
 
 
+def test_a_refined_head_does_not_replace_a_better_one_with_separate_words(strange, params):
+    apart = params.model_copy(update={"words_weights": (0.0, 3.0)})
+    without, found = (chosen(strange, one) for one in (apart.model_copy(update={"constants": ()}), apart))
+    refined = {name: ndcg for name, ndcg in found.tried.items() if "constant" in name}
+    assert without.words_weight == 3 and without.ndcg > max(refined.values())
+    assert (found.words_weight, found.constant, found.ndcg) == (3, 0, without.ndcg)
+
+
 @pytest.fixture(scope="module")
 def lopsided(dataset):
     """Each user likes ten items of one series and one of another, and the held-out items of both are as good."""
