@@ -41,12 +41,14 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"{\\rtf", "a text document (RTF)", _AS_CSV),
     (b"version https://git-lfs.github.com", "a pointer of Git LFS, not the file", _FETCH),
 )
+_COMMENT = re.compile(rb"\s*((--|//)[^\n]*\n|/\*.*?\*/;?)", re.DOTALL)
+"""Of SQL or JavaScript."""
 _AS_JSON = "land the JSON alone"
 _TEXTS = (
     (re.compile(rb"<(!doctype\s+html|html|head|body|table)\b", re.IGNORECASE), "an HTML page", _FETCH),
     (re.compile(rb"<(\?xml|!--|[a-z][\w:-]*[\s>])", re.IGNORECASE), "an XML document", _AS_TABLE),
     (
-        re.compile(rb"(/\*\*/\s*)?[A-Za-z_$][\w.$]*\(\s*[\[{]"),
+        re.compile(rb"[A-Za-z_$][\w.$]*\(\s*[\[{]"),
         "JSON in a call of JavaScript (JSONP)",
         _AS_JSON,
     ),
@@ -58,11 +60,9 @@ _TEXTS = (
         _AS_JSON,
     ),
     (re.compile(rb"\)\]\}'|(for|while) ?\((;;|1)\);"), "JSON behind a guard against scripts", _AS_JSON),
-    (re.compile(rb"(//|/\*)"), "JSON with comments", "take the comments out"),
     (
         re.compile(
-            rb"(--[^\n]*\n\s*|/\*.*?\*/;?\s*)*(INSERT INTO|CREATE TABLE|DROP TABLE|COPY [\w.\"]+ \()",
-            re.IGNORECASE | re.DOTALL,
+            rb"(INSERT INTO|CREATE (TABLE|DATABASE)|DROP TABLE|USE `|COPY [\w.\"]+ \()", re.IGNORECASE
         ),
         "a file of SQL statements, such as a dump",
         "export the table as CSV: psql -c '\\copy products to products.csv csv header', mysql --batch",
@@ -72,7 +72,7 @@ _TEXTS = (
     (re.compile(rb"TY  - "), "a list of references (RIS)", _AS_TABLE),
     (re.compile(rb"\d{5}[acdnp][a-z]{2}[^\n]{2}22\d{5}"), "a file of MARC records", _AS_TABLE),
 )
-"""How texts in other formats begin."""
+"""How texts in other formats begin, after comments."""
 _BSON = re.compile(rb"...\0[\x01-\x13][^\0]*\0", re.DOTALL)
 """The length of a document (of less than 16 MB, little-endian), then the type and name of its first value."""
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -111,4 +111,15 @@ def foreign_format(start: bytes) -> tuple[str, str] | None:
         return "a pointer of DVC, not the file", _FETCH
     if _BSON.match(start):
         return "a dump of MongoDB (BSON)", "write JSON lines: mongoexport, or bsondump"
-    return next(((what, remedy) for pattern, what, remedy in _TEXTS if pattern.match(text)), None)
+    return _foreign_text(text)
+
+
+def _foreign_text(text: bytes) -> tuple[str, str] | None:
+    """The same for texts. Comments are skipped one by one: one pattern for all might try every way to divide them."""
+    begin = 0
+    while comment := _COMMENT.match(text, begin):
+        begin = comment.end()
+    bare = text[begin:].lstrip()
+    if begin and bare.startswith((b"[", b"{")):
+        return "JSON with comments", "take the comments out"
+    return next(((what, remedy) for pattern, what, remedy in _TEXTS if pattern.match(bare)), None)

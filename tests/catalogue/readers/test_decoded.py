@@ -205,6 +205,8 @@ def test_whatever_a_file_holds_only_our_errors_are_raised(tmp_path_factory, data
         (')]}\'\n[{"item_id": "s1"}]', "guard"),
         ('// all\n[{"item_id": "s1"}]', "comments"),
         ("-- MySQL dump\n/*!40101 SET NAMES utf8 */;\nINSERT INTO items VALUES ('s1')", "SQL"),
+        ("/*!40101 SET NAMES utf8 */;\n\n-- Items\n\nCREATE DATABASE `shop`;", "SQL"),
+        ('/**/callback({"products": [{"item_id": "s1"}]});', "JSONP"),
         ("- item_id: s1\n  title: Shoe\n", "YAML"),
         ("@book{dune, title={Dune}}", "BibTeX"),
         ("TY  - BOOK\nTI  - Dune\n", "RIS"),
@@ -224,4 +226,11 @@ def test_texts_of_other_formats_are_refused_by_name(landed, content, name, endin
 def test_headers_that_begin_alike_are_read(landed, header):
     assert [row.values for row in read(landed(f"{header}\n1,2\n", ".csv")).rows] == [
         dict(zip(header.split(","), "12", strict=True))
+    ]
+
+
+@pytest.mark.parametrize("comment", ["// of 30 November\n", "-- of 30 November\n", "/**/" * 1000 + "\n"])
+def test_a_header_below_what_might_be_comments_is_read(landed, comment):
+    assert [row.values for row in read(landed(f"{comment}item_id,title\n1,a\n", ".csv")).rows] == [
+        {"item_id": "1", "title": "a"}
     ]
