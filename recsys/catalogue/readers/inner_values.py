@@ -40,10 +40,16 @@ def with_inner(rows: Iterator[RawRow], paths: Mapping[str, str], columns: set[st
 
 
 def _put_in_place(values: dict[str, Any], names: Sequence[str]) -> None:
-    """Let the value inside an object take its place."""
+    """Let the value inside an object take its place, and in a list that of each object."""
     key = next((key for key in values if _folded(key) == names[0]), None)
-    if key is not None and isinstance(values[key], dict):
-        values[key] = _taken(values[key], names[1:])
+    if key is None:
+        return
+    inner = values[key]
+    if isinstance(inner, dict):
+        values[key] = _taken(inner, names[1:])
+    elif isinstance(inner, list):
+        each = [_taken(one, names[1:]) if isinstance(one, dict) else one for one in inner]
+        values[key] = [one for one in each if one is not None]
 
 
 def _taken(values: MutableMapping[str, Any], names: Sequence[str]) -> Any:  # noqa: ANN401  any JSON

@@ -260,7 +260,8 @@ def _inner(objects: Sequence[Mapping[str, Any]]) -> str:
     first = objects[0]
     for name, (kept, others) in _INNER.items():
         is_event = name != "data" or "specversion" in first
-        if isinstance(first.get(name), dict) and set(first) <= {name, *kept, *others} and is_event:
+        has_others = any(set(one) - {name, *kept, *others} for one in objects)
+        if isinstance(first.get(name), dict) and is_event and not has_others:
             return name
     if len(first) != 1 or any(set(one) != set(first) for one in objects):
         return ""
@@ -282,7 +283,12 @@ def _out_of(row: RawRow, inner: str, file: LandedFile) -> RawRow:
     if not isinstance(values, dict):
         problem = f"no {_named('object', inner, file)}, which holds the other rows"
         return RawRow(row.line, {}, BadRow("not_json", problem))
-    return RawRow(row.line, _with_outer(values, row.values, _INNER.get(inner, ((), ()))[0]))
+    kept, others = _INNER.get(inner, ((), ()))
+    beside = row.values.keys() - {inner, *kept, *others}
+    if lost := sorted(name for name in beside if not name.startswith("_")):
+        problem = f"{_named('the value', lost[0], file)} beside {_named('the object', inner, file)}, where no other"
+        return RawRow(row.line, {}, BadRow("not_json", f"{problem} row has one"))
+    return RawRow(row.line, _with_outer(values, row.values, kept))
 
 
 def _with_outer(values: dict[str, Any], outer: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def taken(values, paths):
         ({"title": {"en": "Shoe", "de": "Schuh"}}, {"title.en": "title"}, {"title": "Shoe"}),
         ({"title": {"de": "Schuh"}}, {"title.en": "title"}, {"title": None}),
         ({"title": "Shoe"}, {"title.en": "title"}, {"title": "Shoe"}),
+        ({"tags": [{"label": "a"}, {"id": 1}, "b"]}, {"tags.label": "tags"}, {"tags": ["a", "b"]}),
         ({"item": "x", "item.id": 7}, {"item.id": "item_id"}, {"item": "x", "item.id": 7}),
         ({"item": None}, {"item.id": "item_id"}, {"item": None}),
         ({"item": {"id": None}}, {"item.id": "item_id"}, {}),

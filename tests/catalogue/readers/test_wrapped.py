@@ -115,6 +115,13 @@ def test_a_row_without_the_inner_object_is_one_bad_row(rows_of):
     assert [values for _, values in rows_of(text)[0]] == [*ROWS, "not_json", "not_json", ROWS[0]]
 
 
+@pytest.mark.parametrize("inner", ["fields", "_source", "product"])
+def test_a_value_that_only_some_rows_have_beside_the_inner_object_is_not_lost(rows_of, inner):
+    rows = [{inner: ROWS[0]}, {inner: ROWS[1]}, {inner: ROWS[0], "price": 3}, {inner: ROWS[0]}]
+    assert [values for _, values in rows_of(lines(rows))[0]] == [*ROWS, "not_json", ROWS[0]]
+    assert rows_of(lines(rows[1:])) == ([(1, rows[1]), (2, rows[2]), (3, rows[3])], [])
+
+
 def test_a_broken_row_at_the_beginning_spoils_itself_alone(rows_of):
     found, _ = rows_of(
         '{"_id": "0", "_source": {"title"\n' + lines({"_id": "1", "_source": row} for row in BARE)
