@@ -286,7 +286,9 @@ def _out_of(row: RawRow, inner: str, file: LandedFile) -> RawRow:
     kept, others = _INNER.get(inner, ((), ()))
     beside = row.values.keys() - {inner, *kept, *others}
     if lost := sorted(name for name in beside if not name.startswith("_")):
-        problem = f"{_named('the value', lost[0], file)} beside {_named('the object', inner, file)}, where no other"
+        problem = (
+            f"{_named('the value', lost[0], file)} beside {_named('the object', inner, file)}, where no other"
+        )
         return RawRow(row.line, {}, BadRow("not_json", f"{problem} row has one"))
     return RawRow(row.line, _with_outer(values, row.values, kept))
 

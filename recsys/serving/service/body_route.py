@@ -3,13 +3,14 @@
 FastAPI describes them in /openapi.json by their signatures, as all routes. To answer, its own handler would solve the
 dependencies anew for each request and take a thread by way of a second library: as much work as the rest of the shell.
 
-A list for a user takes less than what threads cost that hand the interpreter to each other, a third of its time on two
-cores. So the event loop computes it, one at a time. To use more cores, start more workers.
+A list for a user of whom little is known takes less than what threads cost that hand the interpreter to each other, a
+third of its time on two cores. So the event loop computes it, one at a time. To use more cores, start more workers.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast, get_type_hints
 
@@ -21,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from recsys.serving.service.request_schemas import Body
-from recsys.serving.service.shared import allowed_to, serving
+from recsys.serving.service.shared import TakesLonger, allowed_to, serving
 
 JSON_TYPE = "application/json"
 may_read = allowed_to("read")
@@ -31,6 +32,7 @@ class BodyRoute(APIRoute):
     """A route with scope `read`.
 
     Its endpoint takes `body`, a pydantic model, `now`, the release that serves, and `request`. It returns a response.
+    Where `request.state.at_once` is true it may raise `TakesLonger`, and is then called again in a thread.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -42,12 +44,13 @@ class BodyRoute(APIRoute):
             now = await serving(request)
             body = checked(model, await request.body(), request.headers.get("content-type", ""))
             app = request.app.state
-            if app.service.answers_at_once(body):
-                async with (
-                    app.at_once
-                ):  # between two of them the loop reads what arrived, and says that it lives
-                    await asyncio.sleep(0)
-                    return cast(Response, endpoint(body, now, request))
+            request.state.at_once = app.service.answers_at_once(body)
+            if request.state.at_once:
+                async with app.at_once:
+                    await asyncio.sleep(0)  # in between the loop reads what arrived, and says that it lives
+                    with suppress(TakesLonger):
+                        return cast(Response, endpoint(body, now, request))
+                request.state.at_once = False
             loop = asyncio.get_running_loop()
             return cast(Response, await loop.run_in_executor(app.threads, endpoint, body, now, request))
 

@@ -16,7 +16,7 @@ from recsys.serving.answers import Answer
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Added, Event
 from recsys.serving.feedback_outbox import ship
-from recsys.serving.feedback_tables import SQLITE
+from recsys.serving.feedback_tables import SQLITE, surely_has_none
 from recsys.serving.params import ServeParams
 from recsys.serving.service.loading import Served
 from recsys.serving.service.trial import Trial
@@ -50,6 +50,10 @@ class Feedback:
     def of(self, pseudonym: str, served: Served) -> Sequence[Event]:
         """A user's events that the release does not hold; none of somebody whose pseudonym cannot be one."""
         return self.store.of(pseudonym, served.held) if PSEUDONYM_FORM.fullmatch(pseudonym) else ()
+
+    def surely_knows_nothing_of(self, pseudonym: str) -> bool:
+        """Whether `of` is empty for every release, which is soon known; False where that would take longer."""
+        return not PSEUDONYM_FORM.fullmatch(pseudonym) or surely_has_none(self.store.engine, pseudonym)
 
     def add(self, given: Sequence[Event], trial: Trial | None) -> Added:
         """Store events; while a trial runs, count clicks with them.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -18,7 +18,16 @@ from recsys.serving.recommender import Recommender
 from recsys.serving.service import answer_schemas, request_schemas
 from recsys.serving.service.body_route import BodyRoute
 from recsys.serving.service.list_json import list_answered, search_answered
-from recsys.serving.service.shared import PROBLEMS, Now, Service, Whose, allowed_to, bounded, whose
+from recsys.serving.service.shared import (
+    PROBLEMS,
+    Now,
+    Service,
+    TakesLonger,
+    Whose,
+    allowed_to,
+    bounded,
+    whose,
+)
 from recsys.serving.service.trial import Group
 
 log = logging.getLogger(__name__)
@@ -156,16 +165,33 @@ def _explored(
 
 
 def taste_of(body: request_schemas.UserBody, who: Whose, request: Request) -> Taste:
-    """What is known of the user of a request: by the release, by feedback since, and by the request itself."""
+    """What is known of the user of a request: by the release, by feedback since, and by the request itself.
+
+    Args:
+        body: of the request.
+        who: the user whom it names.
+        request: says whether the answer is computed at once.
+
+    Returns:
+        The taste.
+
+    Raises:
+        TakesLonger: it is much, and the answer was to be computed at once.
+    """
     service: Service = request.app.state.service
     bounded(request, "history", len(body.history), "max_ids")
     bounded(request, "text", len(body.text), "max_text_chars")
-    pseudonym, now, known = who.pseudonym, who.now, Taste()
-    if pseudonym and service.feedback:
+    pseudonym, now, known, at_once = who.pseudonym, who.now, Taste(), request.state.at_once
+    if at_once and pseudonym and service.feedback and not service.feedback.surely_knows_nothing_of(pseudonym):
+        raise TakesLonger
+    if pseudonym and service.feedback and not at_once:
         events = service.feedback.of(pseudonym, now)
         known = now.recommender.taste_of(pseudonym, events, service.feedback.rules)
     elif pseudonym:
         known = now.recommender.taste_of(pseudonym)
+    n_known = sum(len(one) for one in (known.likes, known.dislikes) if isinstance(one, Sized))
+    if at_once and n_known > request_schemas.QUICK:
+        raise TakesLonger
     likes = (*known.likes, *body.history) if body.history else known.likes
     return Taste(likes, known.dislikes, body.text, known.feedback, known.weights)
 

@@ -16,7 +16,8 @@ def storable(text: str) -> str:
 
 
 QUICK = 100
-"""Items of a list, and of a history in a request, up to which it is quick."""
+"""Items of a list, and likes and dislikes of its user, up to which it is quick: 100,000 items and 1,000 likes took ten
+times as long as 10 likes."""
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Words = Annotated[str, AfterValidator(storable)]
 Where = Annotated[
@@ -37,7 +38,7 @@ class Body(BaseModel):
 
     @property
     def is_quick(self) -> bool:
-        """Whether the answer surely takes no more than some milliseconds, whatever the release holds."""
+        """Whether the answer takes no more than some milliseconds, if as little is known of its user."""
         return False
 
 

@@ -39,8 +39,12 @@ class Service:
     """None: no list explores."""
 
     def answers_at_once(self, body: Body) -> bool:
-        """Whether an answer is soon computed, and waits for nothing meanwhile: a thread would only cost time."""
+        """Whether an answer is soon computed, unless much is known of the user: a thread would only cost time."""
         return body.is_quick and self.explorer is None and (self.feedback is None or self.feedback.is_local)
+
+
+class TakesLonger(Exception):
+    """An answer that was to be computed on the event loop takes longer than others may wait for it."""
 
 
 def key_of(request: Request) -> ApiKey | None:
