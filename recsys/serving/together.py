@@ -35,14 +35,31 @@ class Together(Generic[Question, Answer]):
         mine: _Asked[Question, Answer] = _Asked(question)
         with self._state:
             self._waiting.append(mine)
-            leads, self._is_led = not self._is_led, True
-        if not leads:
-            mine.wait()
+            mine.leads, self._is_led = not self._is_led, True
+        if not mine.leads:
+            self._wait(mine)
         if not mine.is_done:
             self._lead(mine)
         if mine.error is not None:
             raise mine.error
         return cast("Answer", mine.answer)
+
+    def _wait(self, mine: "_Asked[Question, Answer]") -> None:
+        try:
+            mine.wait()
+        except BaseException:  # such as Ctrl-C in the main thread: it neither waits nor leads any more
+            with self._state:
+                self._waiting = [one for one in self._waiting if one is not mine]
+                if mine.leads:
+                    self._let_next_lead()
+            raise
+
+    def _let_next_lead(self) -> None:
+        """Wake the question that has waited longest, if there is one."""
+        self._is_led = bool(self._waiting)
+        if self._waiting:
+            self._waiting[0].leads = True
+            self._waiting[0].go_on()
 
     def _lead(self, first: "_Asked[Question, Answer]") -> None:
         """Answer the question that has waited longest, and those behind it. Then the next one leads."""
@@ -52,11 +69,11 @@ class Together(Generic[Question, Answer]):
             self._answer_all(asked)
         finally:
             others = [one for one in asked if one is not first]
+            done = [one for one in others if one.is_done]
             with self._state:
-                self._waiting[:0] = [one for one in others if not one.is_done]  # this thread is being ended
-                following = self._waiting[:1]
-                self._is_led = bool(following)
-            for one in (*(one for one in others if one.is_done), *following):
+                self._waiting[:0] = [one for one in others if one not in done]  # this thread is being ended
+                self._let_next_lead()
+            for one in done:
                 one.go_on()
 
     def _answer_all(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
@@ -73,7 +90,7 @@ class Together(Generic[Question, Answer]):
             one.finish(answer)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Asked(Generic[Question, Answer]):
     """A question, and what became of it."""
 
@@ -81,6 +98,7 @@ class _Asked(Generic[Question, Answer]):
     answer: Answer | None = None
     error: Exception | None = None
     is_done: bool = False
+    leads: bool = False
     _gate: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """recsys/serving/together.py: what threads ask at the same time."""
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
@@ -83,6 +84,39 @@ def test_the_next_question_leads_where_the_thread_that_did_is_ended() -> None:
 
     assert [type(one) for one in held_up(squares, together, 2, [1])] == [int, SystemExit]
     assert together(3) == 9
+
+
+def test_a_question_that_waits_no_more_leaves_the_lead_to_the_next() -> None:
+    class Ended(Exception):
+        pass
+
+    def end(*_: object) -> None:
+        raise Ended
+
+    squares = Squares()
+    together: Together = Together(squares)
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        squares.may_go.clear()
+        with ThreadPoolExecutor(2) as pool:
+            leader = pool.submit(together, 2)
+            while not squares.calls:
+                sleep(0.001)
+
+            def interrupt() -> None:
+                while not together._waiting:  # noqa: SLF001
+                    sleep(0.001)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+            pool.submit(interrupt)
+            with pytest.raises(Ended):
+                together(3)
+            squares.may_go.set()
+            assert leader.result(60) == 4
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert together(5) == 25
+    assert squares.calls == [[2], [5]]
 
 
 def test_many_threads_get_the_answers_to_their_own_questions() -> None:
