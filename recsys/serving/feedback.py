@@ -26,6 +26,7 @@ from recsys.serving.feedback_tables import (
     SHIPPING_LOCK,
     about,
     batches,
+    close_all,
     events,
     make_tables,
     open_engine,
@@ -87,7 +88,7 @@ class FeedbackStore:
 
     def close(self) -> None:
         """Close all connections."""
-        self.engine.dispose()
+        close_all(self.engine)
 
     def require_key(self, pseudonyms: Pseudonyms) -> None:
         """Refuse a key other than the one behind the store's pseudonyms; remember the first. Safe to repeat.

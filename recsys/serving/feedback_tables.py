@@ -24,7 +24,8 @@ NO_STORE = "name the store of `recsys serve`: --feedback, or RECSYS_FEEDBACK"
 SETUP_LOCK, SHIPPING_LOCK = 7_311_001, 7_311_002
 """Keys of Postgres' advisory locks: who makes the tables, who ships."""
 
-_own = threading.local()
+_kept: WeakKeyDictionary[Engine, dict[int, sa.PoolProxiedConnection]] = WeakKeyDictionary()
+"""Connections that threads keep, by the thread's number."""
 metadata = sa.MetaData()
 
 about = sa.Table(
@@ -134,18 +135,28 @@ def surely_has_none(engine: Engine, user: str) -> bool:
     try:
         return not _own_connection(engine).cursor().execute(ANY_OF_USER, (user,)).fetchall()
     except (sa.exc.DBAPIError, sqlite3.Error):  # whoever asks in full says what is wrong
-        _own.__dict__.clear()
+        _kept.get(engine, {}).pop(threading.get_ident(), None)
         return False
+
+
+def close_all(engine: Engine) -> None:
+    """Close all connections to a store, those that threads keep too.
+
+    Args:
+        engine: from `open_engine`.
+    """
+    for connection in _kept.pop(engine, {}).values():
+        connection.close()
+    engine.dispose()
 
 
 def _own_connection(engine: Engine) -> sa.PoolProxiedConnection:
     """One that this thread keeps: a pool takes twice as long to hand one out and take it back as SQLite to answer."""
-    kept: WeakKeyDictionary[Engine, sa.PoolProxiedConnection]
-    kept = _own.__dict__.setdefault("connections", WeakKeyDictionary())
-    if engine not in kept:
-        kept[engine] = engine.raw_connection()
-        kept[engine].detach()
-    return kept[engine]
+    kept, me = _kept.setdefault(engine, {}), threading.get_ident()
+    if me not in kept:
+        kept[me] = engine.raw_connection()
+        kept[me].detach()
+    return kept[me]
 
 
 def _open_sqlite(url: URL, read_only: bool) -> Engine:

@@ -403,3 +403,15 @@ def test_a_writer_that_dies_in_its_transaction_leaves_nothing(tmp_path: Path) ->
 
 def test_the_tables_hold_no_column_for_a_raw_id() -> None:
     assert "user_id" not in events.c
+
+
+def test_a_closed_store_of_sqlite_is_one_file(tmp_path: Path) -> None:
+    store = FeedbackStore.open(f"sqlite:///{tmp_path / 'feedback.db'}")
+    store.add([like("1")])
+    with ThreadPoolExecutor(2) as pool:
+        assert [pool.submit(store.of, BOB).result() for _ in range(4)] == [()] * 4
+        assert store.of(BOB) == ()
+        store.close()
+        assert {path.name for path in tmp_path.iterdir()} == {"feedback.db", "feedback.db.opening"}
+    assert len(store.of(ANN)) == 1
+    store.close()
