@@ -1,6 +1,7 @@
 """Find a user's best items in a release: an index finds candidates, the release's ranker scores them.
 
-The list is that of scoring every item, except for what an approximate index misses.
+The list is that of scoring every item, except for what an approximate index misses, and for what signs of wide profiles
+rule out by chance (`recsys/retrieval/coarse.py`: in less than one of 100,000 lists).
 """
 
 from collections.abc import Collection, Sequence

@@ -87,7 +87,7 @@ class CoarseRows:
         added_N: NDArray[np.floating],
         least: float = -np.inf,
     ) -> NDArray[np.int64]:
-        """Places of vectors among which are the k best, and all that equal the last of them.
+        """Places of vectors among which are the k best, and all that equal the last of them; by signs almost surely.
 
         Args:
             query_D: the query.

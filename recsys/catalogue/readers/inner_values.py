@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from recsys.catalogue.folding import SEPARATOR, folded
@@ -10,6 +11,8 @@ from recsys.catalogue.readers.rows import RawRow
 
 _TRIED = 100
 """So many rows at the beginning show what is inside."""
+_MOST_PATHS = 1000
+"""About so many paths are proposed at most: an object of counts by user has millions of names."""
 
 
 def with_inner(rows: Iterator[RawRow], paths: Mapping[str, str], columns: set[str]) -> Iterator[RawRow]:
@@ -96,11 +99,12 @@ class Inside:
         for name, value in values.items():
             if isinstance(value, dict):
                 self.holders.add(name)
-                self.paths |= {
-                    f"{name}{SEPARATOR}{inner}"
-                    for inner, one in value.items()
-                    if not isinstance(one, dict | list)
-                }
+                if len(self.paths) < _MOST_PATHS:
+                    self.paths |= {
+                        f"{name}{SEPARATOR}{inner}"
+                        for inner, one in islice(value.items(), _MOST_PATHS)
+                        if not isinstance(one, dict | list)
+                    }
             elif isinstance(value, list) and value and isinstance(value[0], dict):
                 self.holders.add(name)
                 self.of_lists.setdefault(name, set()).update(value[0])
