@@ -29,8 +29,10 @@ from recsys.catalogue.readers.separators import (
     unescaped,
 )
 
-_DRAWN = re.compile(r"[-+|:=\s]*---[-+|:=\s]*|\(\d+ rows?\)")
-"""Lines between the rows of a table as psql, mysql and Markdown draw it, and the count of rows below."""
+_DRAWN, _RULE = "-+|:= \t", "---"
+"""Of what psql, mysql and Markdown draw the lines between the rows of a table, and what such a line holds at least."""
+_COUNT = re.compile(r"\(\d+ rows?\)")
+"""What psql writes below the rows."""
 _BEGIN_DRAWN = frozenset(("", *" -+|:("))
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 """A text as spreadsheets are told to leave it alone: ="007"."""
@@ -240,7 +242,10 @@ def _row(line: int, where: str, values: list[str], header: _Header) -> RawRow:
 
 def _is_drawn(values: list[str], separator: str) -> bool:
     """Whether a row is a drawn line; most rows show by their first character that they are none."""
-    return values[0][:1] in _BEGIN_DRAWN and _DRAWN.fullmatch(separator.join(values).strip()) is not None
+    if values[0][:1] not in _BEGIN_DRAWN:
+        return False
+    line = separator.join(values).strip()
+    return (_RULE in line and not line.strip(_DRAWN)) or _COUNT.fullmatch(line) is not None
 
 
 def _as_texts(values: list[str], header: _Header) -> dict[str, str]:

@@ -213,3 +213,8 @@ def test_texts_that_spreadsheets_hold_as_formulas_are_their_text(rows_of):
 def test_other_separators_are_refused_by_name(rows_of, text, separator):
     with pytest.raises(UnreadableFile, match=f"separated by {re.escape(separator)}"):
         rows_of(text, ".txt")
+
+
+def test_a_row_of_many_dashes_is_no_drawn_line(rows_of):
+    dashes = "-" * 1_000_000 + "x"
+    assert rows_of(f"title,item_id\n{dashes},1\n", ".csv")[0] == [(2, {"title": dashes, "item_id": "1"})]
