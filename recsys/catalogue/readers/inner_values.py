@@ -1,5 +1,6 @@
 """Values inside objects, named by a path such as `item.id`: taken out as columns, or proposed where a column lacks."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -85,10 +86,11 @@ class Inside:
 
     holders: set[str] = field(default_factory=set)
     """Columns that hold objects or lists of objects."""
-    paths: set[str] = field(default_factory=set)
-    """Paths of the single values in their objects."""
     of_lists: dict[str, set[str]] = field(default_factory=dict)
     """Column that holds a list of objects -> names in them."""
+    _n_paths: Counter[str] = field(default_factory=Counter)
+    _n_lists: Counter[str] = field(default_factory=Counter)
+    """Rows that have a path, or a list of objects."""
     _n_seen: int = 0
 
     def observe(self, values: Mapping[str, Any]) -> None:
@@ -99,12 +101,25 @@ class Inside:
         for name, value in values.items():
             if isinstance(value, dict):
                 self.holders.add(name)
-                if len(self.paths) < _MOST_PATHS:
-                    self.paths |= {
+                if len(self._n_paths) < _MOST_PATHS:
+                    self._n_paths.update(
                         f"{name}{SEPARATOR}{inner}"
                         for inner, one in islice(value.items(), _MOST_PATHS)
                         if not isinstance(one, dict | list)
-                    }
+                    )
             elif isinstance(value, list) and value and isinstance(value[0], dict):
                 self.holders.add(name)
+                self._n_lists[name] += 1
                 self.of_lists.setdefault(name, set()).update(value[0])
+
+    @property
+    def paths(self) -> set[str]:
+        """Paths of the single values in objects that most rows have. A name that few have may be a person's id."""
+        return {path for path, n in self._n_paths.items() if 2 * n > self._n_seen}
+
+    @property
+    def usual_lists(self) -> dict[str, set[str]]:
+        """Those of `of_lists` that most rows have."""
+        return {
+            name: inner for name, inner in self.of_lists.items() if 2 * self._n_lists[name] > self._n_seen
+        }

@@ -113,3 +113,11 @@ def test_a_list_that_names_items_is_told_from_one_of_pictures(params):
     order = {"id": 1, "lines": [{"product_id": 7}]}
     assert hint_of(params, INTERACTIONS, order).names.list_of_items == "lines"
     assert hint_of(params, CATALOGUE, {"id": 1, "images": [{"id": 2, "src": "x"}]}).names.list_of_items == ""
+
+
+@pytest.mark.parametrize("inner", [{"product_id": 7, "rating": 5}, [{"product_id": 7}]])
+def test_a_name_that_few_rows_have_is_shown_to_nobody_for_it_may_be_a_persons_id(params, inner):
+    columns, rows = columns_of(INTERACTIONS, params), [{"ann": inner}, {"bob": inner}, {"eve": inner}]
+    columns.survey(iter([RawRow(n, row) for n, row in enumerate(rows)]), {"ann", "bob", "eve"}, "f.jsonl")
+    assert columns.names.hints({"ann", "bob", "eve"}) == []
+    assert columns.names.list_of_items == "" and not columns.names.candidates(())
