@@ -158,8 +158,8 @@ MovieLens, twice on Industrial, once on D and G. So figures on D and G are close
 - Firstlight on MovieLens, random fifth and newest rated, is first light: validation found no trained head that is
   surely better. So these rows gain nothing from training.
 - First light on Amazon Industrial is level with the TF-IDF centroid, not better.
-- Firstlight on Amazon Industrial fell from .2104 (`48c52f1`) to .2091 (`d3f5ebd`) with the same settings, because over-long
-  fields count less since `ebbed30`. Its folds rose by .0002: level.
+- Firstlight on Amazon Industrial fell from .2104 (`48c52f1`) to .2091 (`d3f5ebd`) with the same settings, because
+  over-long fields count less since `ebbed30`. Its folds rose by .0002: level.
 - Between `48c52f1` and `29e800e` the prior's weight 3 was dropped, so heads choose between 0 and 1 since.
 - Heater on CiteULike was still gaining a little at 1,500 steps (near .26 on validation whatever the configuration).
 - DropoutNet's best learning rate was the highest tried on three of four training sets; on CiteULike half of it came as
