@@ -365,14 +365,11 @@ def figures(client: httpx.Client) -> dict[str, float]:
 
 
 def answering(client: httpx.Client) -> set[int]:
-    """Process ids of workers that answer."""
-    found = set()
-    for _ in range(12):
-        with new_client(client) as other:
-            state = other.get("/v1/admin/state").json()
-        assert state["release"]
-        found.add(state["worker"])
-    return found
+    """Process ids of workers that answer, of connections that are open at the same time: they share those."""
+    with contextlib.ExitStack() as stack:
+        states = [stack.enter_context(new_client(client)).get("/v1/admin/state").json() for _ in range(12)]
+    assert all(state["release"] for state in states)
+    return {state["worker"] for state in states}
 
 
 def wait_for(is_so: Callable[[], object], longest_s: float = 60) -> None:

@@ -19,6 +19,7 @@ from recsys.serving.service import (
     app,  # noqa: F401  workers share what it imports
     metrics,
 )
+from recsys.serving.service.accepting import Connections, Shares
 from recsys.serving.service.generations import Generations
 from recsys.serving.service.handover import Handover
 from recsys.serving.service.loading import opened, problem_of
@@ -81,12 +82,13 @@ class _Leader:
         places = self._places(number)
         metrics.use_place(f"leader{places.start}")
         replaced = metrics.count_replaced(CollectorRegistry())
+        shares = Shares(self.n)
 
         def work(listener: socket.socket, pulse: Pulse, place: int) -> None:
             metrics.use_place(str(place))
             self.handover.must_serve = not is_first
             self.server.app = partial(create, self.config, inherited, self.handover)
-            serve(self.server, listener, pulse)
+            serve(self.server, listener, pulse, Connections(shares, place - places.start))
 
         def lost(place: int, why: str) -> None:
             metrics.leave_place(str(place), self.folder)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from recsys.catalogue.pseudonyms import Pseudonyms
     from recsys.serving.recommender import Recommender
+    from recsys.serving.service.accepting import Connections
     from recsys.serving.service.feedback import Feedback
     from recsys.serving.service.handover import Handover
     from recsys.serving.service.pulse import Pulse
@@ -138,7 +139,10 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
 
 
 def serve(
-    config: "uvicorn.Config", listener: socket.socket | None = None, pulse: "Pulse | None" = None
+    config: "uvicorn.Config",
+    listener: socket.socket | None = None,
+    pulse: "Pulse | None" = None,
+    connections: "Connections | None" = None,
 ) -> None:
     """Answer until a signal ends it.
 
@@ -146,6 +150,7 @@ def serve(
         config: what uvicorn needs to know.
         listener: a bound socket; None: one is bound here.
         pulse: beats while the event loop turns.
+        connections: of this worker, beside others that accept from `listener` too.
 
     Raises:
         SystemExit: with STARTUP_FAILURE, where the application could not start.
@@ -154,6 +159,8 @@ def serve(
     from recsys.serving.service.workers import STARTUP_FAILURE
 
     server = Server(config)
+    if connections is not None:
+        server.share(connections)
     if pulse is not None:
 
         async def beat() -> None:

@@ -4,8 +4,11 @@ import asyncio
 import signal
 import socket
 from types import FrameType
+from typing import cast
 
 import uvicorn
+
+from recsys.serving.service.accepting import Acceptor, Connections
 
 HAND_OVER = signal.SIGUSR1
 """Tells a process that others accept connections from now on: it serves those that it has, and ends."""
@@ -22,6 +25,7 @@ class Server(uvicorn.Server):
     """
 
     _hands_over = False
+    _shared: Connections | None = None
 
     def hand_over(self, *_: object) -> None:
         """Accept no more connections, and end when those that there are have been served. A handler of signals."""
@@ -36,6 +40,33 @@ class Server(uvicorn.Server):
         """
         self._hands_over = False
         super().handle_exit(sig, frame)
+
+    def share(self, connections: Connections) -> None:
+        """Count connections where other workers see how many there are. Before `run`, which then gets sockets.
+
+        Args:
+            connections: of this worker; none yet.
+        """
+        self._shared = self.server_state.connections = connections  # type: ignore[assignment]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, from shared sockets with regard to the other workers, see `Acceptor`.
+
+        Args:
+            sockets: bound ones that other processes accept from too; None: one is bound here.
+        """
+        shared = self._shared
+        if sockets is None or shared is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for one in sockets:
+            acceptor = Acceptor(one, self._protocol, shared, self.config.backlog)
+            self.servers.append(cast("asyncio.base_events.Server", acceptor))
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End.
