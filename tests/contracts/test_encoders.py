@@ -26,6 +26,10 @@ ENCODERS = {
 """What is packed: kind of model, and parameters."""
 
 
+CLOSE = {"float32": 1 - 1e-5, "bfloat16": 0.999, "float16": 0.9999, "int8": 0.99}
+"""The least cosine of one text's vectors as a query and as an item, by precision."""
+
+
 # Quantising takes seconds, and imports nncf.
 WHOLE = [name for name in ENCODERS if name.startswith("int8")]
 
@@ -65,7 +69,8 @@ def test_a_vector_depends_on_its_text_alone(encoder, batch):
 def test_queries_get_the_vectors_of_items_but_for_a_prefix_of_their_own(packed, encoder):
     queries, items = encoder.encode_queries(POOL), encoder.encode(POOL)
     np.testing.assert_allclose(np.linalg.norm(queries, axis=1), 1, atol=1e-5)
-    assert np.array_equal(queries, items) == (packed[0].item_prefix == packed[0].query_prefix)
+    cosines = (queries * items).sum(axis=1)  # not 1: short queries are padded, which moves the rounding
+    assert (cosines.min() > CLOSE[packed[0].precision]) == (packed[0].item_prefix == packed[0].query_prefix)
     assert encoder.encode_queries([]).shape == (0, encoder.dim)
 
 
