@@ -96,7 +96,7 @@ def _known(release: Release, at: Artifacts, settings: Settings) -> Dataset:
     known = Dataset(
         vectors_ID=np.stack([release.profile(item) for item in ids]),
         texts=tuple(newest[item][0] for item in ids),
-        tags=tuple(newest[item][1] for item in ids),
+        tags=pa.array([newest[item][1] for item in ids], pa.list_(pa.string())),
         interactions=make_interactions(
             histories.pairs["user"], histories.pairs["item_id"], histories.users, ids
         ),
