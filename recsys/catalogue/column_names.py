@@ -101,9 +101,7 @@ class ColumnNames:
     def list_of_items(self) -> str:
         """A column with a list of objects that name items, such as the lines of an order; empty if there is none."""
         for name, inner in sorted(self._inside.usual_lists.items()):
-            likely = [
-                one for one in likely_names(inner, "item_id") if one != "id"
-            ]  # pictures have an id, too
+            likely = set(likely_names(inner, "item_id")) - {"id"}  # pictures have an id, too
             if likely or names_key(inner):
                 return name
         return ""

@@ -18,11 +18,10 @@ from scipy.sparse import csr_array, diags_array
 
 from recsys.features.params import RelationsParams
 from recsys.features.views import SparseView
-from recsys.storage.strings import Strings, is_among
+from recsys.storage.strings import UNKNOWN, Strings, is_among
 
 # Shape suffixes: X nodes (items and other things), N items of a view, E names, T triples.
 WORD = re.compile(r"[^\W_]+")
-ABSENT = -1
 
 
 def is_left_out(relation: str, left_out: Iterable[str]) -> bool:
@@ -65,8 +64,8 @@ class RelationGraph:
             Their names and weights. Only names that one of them has, ascending. A row depends on the links of its
             item, and where two links count, on those of its neighbours.
         """
-        place_N = pc.fill_null(pc.index_in(Strings(item_ids).column, value_set=self.nodes), ABSENT).to_numpy()
-        known = np.flatnonzero(place_N != ABSENT)
+        place_N = Strings(self.nodes).rows_in(Strings(item_ids).column)
+        known = np.flatnonzero(place_N != UNKNOWN)
         if not len(known):
             return SparseView((), csr_array((len(item_ids), 0), dtype=np.float32))
         rows_KX = self._rows(place_N[known])

@@ -101,17 +101,17 @@ class CoarseRows:
             Few places, ascending; all that are wanted where these are no more than k.
         """
         turned_D = rotated(query_D[None])[0]
-        asked = _Asked(k, is_left_N, factor_N, added_N, least)
+        wanted = _Wanted(k, is_left_N, factor_N, added_N, least)
         if self.signs is None:
-            places = asked.largest(*self._by_rounded(turned_D, ALL), ALL)
+            places = wanted.largest(*self._by_rounded(turned_D, ALL), ALL)
         else:
-            places = self._by_signs(turned_D, asked)
+            places = self._by_signs(turned_D, wanted)
             if len(places) > FEW:
-                places = places[asked.largest(*self._by_rounded(turned_D, places), places)]
+                places = places[wanted.largest(*self._by_rounded(turned_D, places), places)]
         # Most of what is left came of rounding the query, so it is not rounded for these few.
-        return places[asked.largest(*self._by_exact(turned_D, places), places)]
+        return places[wanted.largest(*self._by_exact(turned_D, places), places)]
 
-    def _by_signs(self, turned_D: NDArray[np.float32], asked: "_Asked") -> NDArray[np.int64]:
+    def _by_signs(self, turned_D: NDArray[np.float32], wanted: "_Wanted") -> NDArray[np.int64]:
         """Places of the vectors that can be wanted, as far as signs tell.
 
         Of vectors at an angle of θ a share of θ / π of the signs differs, by a binomial distribution.
@@ -119,9 +119,9 @@ class CoarseRows:
         differing_N = np.asarray(_load().hammings_packed(signs_of(turned_D[None]), self.signs))[0]
         length = float(np.linalg.norm(turned_D))
         about_S, off = _cosines(len(turned_D)) * length, SURE * np.pi / 2 / np.sqrt(len(turned_D)) * length
-        n_near = asked.n_reaching(about_S + off)  # the number alone rules most vectors out
-        places = np.flatnonzero((differing_N < n_near) | (asked.added_N > 0))
-        return places[asked.largest(about_S[differing_N[places]], off, places)]
+        n_near = wanted.n_reaching(about_S + off)  # the number alone rules most vectors out
+        places = np.flatnonzero((differing_N < n_near) | (wanted.added_N > 0))
+        return places[wanted.largest(about_S[differing_N[places]], off, places)]
 
     def _by_rounded(
         self, turned_D: NDArray[np.float32], places: Places
@@ -154,7 +154,7 @@ class CoarseRows:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Wanted:
     """The arguments of `possible_best`."""
 
     k: int

@@ -27,12 +27,12 @@ class Together(Generic[Question, Answer]):
     def __init__(self, answer: Callable[[Sequence[Question]], Sequence[Answer]]) -> None:
         self._answer = answer
         self._state = Lock()
-        self._waiting: list[_Asked[Question, Answer]] = []
+        self._waiting: list[_Pending[Question, Answer]] = []
         self._is_led = False
 
     def __call__(self, question: Question) -> Answer:
         """Answer a question; raises what `answer` raises for this one alone."""
-        mine: _Asked[Question, Answer] = _Asked(question)
+        mine: _Pending[Question, Answer] = _Pending(question)
         with self._state:
             self._waiting.append(mine)
             mine.leads, self._is_led = not self._is_led, True
@@ -44,7 +44,7 @@ class Together(Generic[Question, Answer]):
             raise mine.error
         return cast("Answer", mine.answer)
 
-    def _wait(self, mine: "_Asked[Question, Answer]") -> None:
+    def _wait(self, mine: "_Pending[Question, Answer]") -> None:
         try:
             mine.wait()
         except BaseException:  # such as Ctrl-C in the main thread: it neither waits nor leads any more
@@ -61,14 +61,14 @@ class Together(Generic[Question, Answer]):
             self._waiting[0].leads = True
             self._waiting[0].go_on()
 
-    def _lead(self, first: "_Asked[Question, Answer]") -> None:
+    def _lead(self, first: "_Pending[Question, Answer]") -> None:
         """Answer the question that has waited longest, and those behind it. Then the next one leads."""
         with self._state:
-            asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
-            self._answer_all(asked)
+            self._answer_all(batch)
         finally:
-            others = [one for one in asked if one is not first]
+            others = [one for one in batch if one is not first]
             done = [one for one in others if one.is_done]
             with self._state:
                 self._waiting[:0] = [one for one in others if one not in done]  # this thread is being ended
@@ -76,22 +76,22 @@ class Together(Generic[Question, Answer]):
             for one in done:
                 one.go_on()
 
-    def _answer_all(self, asked: "Sequence[_Asked[Question, Answer]]") -> None:
+    def _answer_all(self, batch: "Sequence[_Pending[Question, Answer]]") -> None:
         try:
-            answers = self._answer([one.question for one in asked])
+            answers = self._answer([one.question for one in batch])
         except Exception as error:
-            if len(asked) == 1:
-                asked[0].finish(error=error)
+            if len(batch) == 1:
+                batch[0].finish(error=error)
                 return
-            for one in asked:  # it may be the fault of one alone
+            for one in batch:  # it may be the fault of one alone
                 self._answer_all([one])
             return
-        for one, answer in zip(asked, answers, strict=True):
+        for one, answer in zip(batch, answers, strict=True):
             one.finish(answer)
 
 
 @dataclass(eq=False)
-class _Asked(Generic[Question, Answer]):
+class _Pending(Generic[Question, Answer]):
     """A question, and what became of it."""
 
     question: Question

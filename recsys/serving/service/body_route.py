@@ -3,8 +3,8 @@
 FastAPI describes them in /openapi.json by their signatures, as all routes. To answer, its own handler would solve the
 dependencies anew for each request and take a thread by way of a second library: as much work as the rest of the shell.
 
-A list for a user of whom little is known takes less than what threads cost that hand the interpreter to each other, a
-third of its time on two cores. So the event loop computes it, one at a time. To use more cores, start more workers.
+A list for a user of whom little is known takes some milliseconds. The event loop computes it, one at a time: threads
+that hand the interpreter to each other answer a tenth less (docs/benchmarks.md). To use more cores, start more workers.
 """
 
 import asyncio

@@ -98,10 +98,11 @@ def _response(answer: Answer, recommender: Recommender, of_items: Sequence[bytes
     if shown is None:
         shown = _shown_of.setdefault(recommender, ShownItems(recommender.items))
     details = shown.of([one.item_id for one in answer.items])
-    scores = to_json([float(one.score) for one in answer.items])[1:-1].split(b",")
+    # an empty text splits into one piece
+    scores = to_json([float(one.score) for one in answer.items])[1:-1].split(b",") if answer.items else []
     items = b",".join(
         b'{"item_id":%b,"score":%b,%b%b}' % (to_json(one.item_id), score, detail, further)
-        for one, score, detail, further in zip(answer.items, scores, details, of_items, strict=False)
+        for one, score, detail, further in zip(answer.items, scores, details, of_items, strict=True)
     )
     head = to_json({"release": answer.release, "basis": answer.basis})[:-1]
     unknown = to_json(answer.unknown)
