@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recsys.dataset.histories import PAD
 from recsys.evaluation.holdout import Holdout
+from recsys.profiles.completion import directions
 from recsys.ranking import metrics
 from recsys.ranking.opinions import HeldOpinions, held_opinions
 from recsys.ranking.tasks import RankingTask
@@ -42,6 +43,8 @@ class ListJudge:
     novelty_I: NDArray[np.float64]
     """Bits of surprise in each item."""
     is_cold_I: NDArray[np.bool_]
+    lexical_width: int = 0
+    """Of the profiles, see `HeadReference.lexical_width`."""
 
     @classmethod
     def of(cls, holdout: Holdout, part: RankingTask, k: int, low_grade: float) -> "ListJudge":
@@ -65,6 +68,7 @@ class ListJudge:
             holdout.known.vectors_ID,
             -np.log2(shares_I),
             holdout.slice_of_item == "cold",
+            holdout.known.lexical_width,
         )
 
     @cached_property
@@ -108,7 +112,9 @@ class ListJudge:
         found_U = np.zeros(len(shown_UK))
         for start in range(0, len(shown_UK), BLOCK_USERS):
             rows_BK = shown_UK[start : start + BLOCK_USERS]
-            vectors_BKD = self.vectors_ID[rows_BK].astype(np.float64)
+            profiles_BKD = self.vectors_ID[rows_BK].astype(np.float64)
+            profiles_ND = profiles_BKD.reshape(-1, profiles_BKD.shape[-1])
+            vectors_BKD = directions(profiles_ND, self.lexical_width).reshape(*rows_BK.shape, -1)
             vectors_BKD[rows_BK == PAD] = 0
             summed_BD = vectors_BKD.sum(axis=1)
             itself_B = (vectors_BKD**2).sum(axis=(1, 2))

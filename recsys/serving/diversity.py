@@ -18,13 +18,13 @@ POOL = 10
 
 
 def diversified(
-    scores_N: Sequence[float], vectors_ND: NDArray[np.float32], k: int, diversity: float
+    scores_N: Sequence[float], vectors_ND: NDArray[np.floating], k: int, diversity: float
 ) -> list[int]:
     """Choose k of a pool.
 
     Args:
         scores_N: best first.
-        vectors_ND: unit profiles.
+        vectors_ND: unit vectors, whose inner products say how alike items are; zeros are unlike all.
         k: how many.
         diversity: in [0, 1].
 

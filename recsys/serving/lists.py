@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.profiles.completion import directions
 from recsys.publishing.released_profiles import Profiles
 from recsys.serving.answers import ListRequest, Scored
 from recsys.serving.arguments import known_rows
@@ -62,7 +63,8 @@ class Lists:
         if wanted.diversity and ranked:
             pool = ranked[: wanted.k * POOL]
             vectors_ND = self._profiles.searcher.vectors_of(np.array([row for row, _ in pool]))
-            places = diversified([score for _, score in pool], vectors_ND, wanted.k, wanted.diversity)
+            alike_ND = directions(vectors_ND, self._profiles.manifest.model.lexical_width)
+            places = diversified([score for _, score in pool], alike_ND, wanted.k, wanted.diversity)
             return self.named([pool[place] for place in places])
         return self.named(ranked[: wanted.k])
 

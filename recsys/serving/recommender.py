@@ -163,7 +163,8 @@ class Recommender:
             wanted: which items, and how many.
 
         Returns:
-            At most k items, nearest first, by cosine.
+            At most k items, nearest first: by the cosine of profiles, without the part of it that all items have in
+            common where a head made them. So an item of which little is known has lower scores.
 
         Raises:
             UnknownItem: the release does not hold it.

@@ -148,3 +148,6 @@ def test_diversity_is_one_minus_the_mean_cosine_of_all_pairs():
     cosines = vectors @ vectors.T
     by_hand = [np.mean([cosines[a, b] for a in row for b in row if a != b]) for row in ([0, 3, 5, 8], [2, 4])]
     assert judged._diversity(shown).tolist() == pytest.approx([1 - by_hand[0], 1 - by_hand[1], 0], abs=1e-6)
+    constant = np.hstack([np.full((9, 1), 0.8, np.float32), 0.6 * vectors])
+    beside = ListJudge(None, 4, None, constant, np.zeros(9), np.zeros(9, bool), lexical_width=1)
+    assert beside._diversity(shown) == pytest.approx(judged._diversity(shown), abs=1e-6)

@@ -174,6 +174,23 @@ def test_a_diverse_list_turns_from_what_it_has_already() -> None:
     assert diversified([], vectors_ND[:0], 2, 0.5) == []
 
 
+def test_a_diverse_list_takes_no_notice_of_what_all_profiles_have_in_common(
+    film_workspace: FilmWorkspace, folder: Storage
+) -> None:
+    encoder = film_workspace.model.encoder.model_copy(update={"lexical_width": 1})
+    film_workspace.set_model(ModelReference.of(encoder))
+    recommender = of_release(film_workspace.build(), folder)
+    taste = Taste(likes=("dumbo",))
+    ranked = recommender.recommend(taste, ListRequest(k=9)).items
+    rows = recommender.profiles.latest.item_ids.rows_of([one.item_id for one in ranked])
+    profiles_ND, scores = recommender.profiles.searcher.vectors_of(rows), [one.score for one in ranked]
+    rest_ND = profiles_ND[:, 1:] / np.linalg.norm(profiles_ND[:, 1:], axis=1, keepdims=True)
+    expected = diversified(scores, rest_ND, 5, 0.5)
+    assert expected != diversified(scores, profiles_ND, 5, 0.5)
+    found = recommender.recommend(taste, ListRequest(k=5, diversity=0.5)).items
+    assert [one.item_id for one in found] == [ranked[place].item_id for place in expected]
+
+
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weights and prior"])
 def test_contributions_sum_to_the_score_that_ordered_the_list(
     film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch, weighted: bool
