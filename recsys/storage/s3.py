@@ -27,7 +27,7 @@ VARIABLES = (
 )
 COPIED_AT_ONCE = 2**30
 """Bytes of one request to copy."""
-MISSING = {"404", "NoSuchKey", "NotFound"}
+MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 LOST = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
 
 
@@ -208,35 +208,43 @@ class S3Storage:
             if size <= COPIED_AT_ONCE:
                 self._client.copy_object(**target, **version)
                 return
-            target["UploadId"] = (
-                self._begun(target) or self._client.create_multipart_upload(**target)["UploadId"]
-            )
+            upload = {**target, "UploadId": self._client.create_multipart_upload(**target)["UploadId"]}
             try:
                 parts = [
                     self._client.upload_part_copy(
-                        **target, **version, PartNumber=number, CopySourceRange=f"bytes={start}-{end}"
+                        **upload, **version, PartNumber=number, CopySourceRange=f"bytes={start}-{end}"
                     )["CopyPartResult"]
                     for number, (start, end) in enumerate(_ranges(size, COPIED_AT_ONCE), 1)
                 ]
                 tags = [{"PartNumber": number, "ETag": part["ETag"]} for number, part in enumerate(parts, 1)]
-                self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": tags})
+                self._client.complete_multipart_upload(**upload, MultipartUpload={"Parts": tags})
             except BaseException:
-                self._client.abort_multipart_upload(**target)
+                with suppress(self._client.exceptions.NoSuchUpload):  # another copy has ended it
+                    self._client.abort_multipart_upload(**upload)
                 raise
+        self._end_uploads(target)
 
-    def _begun(self, target: dict[str, Any]) -> str:
-        """The upload in parts that a killed copy to the same key left open; "" if there is none, or if it is not told.
+    def _end_uploads(self, target: dict[str, str]) -> None:
+        """End every upload in parts to a key that has its object now.
 
-        Going on with it leaves none open, which would be paid for until somebody finds it.
+        Copies that were killed left them open, and they would be paid for until somebody finds them. A copy that is
+        still at work loses its upload, and finds the object.
         """
         from botocore.exceptions import ClientError
 
-        try:
-            answer = self._client.list_multipart_uploads(Bucket=target["Bucket"], Prefix=target["Key"])
-        except ClientError:  # not allowed to look, or not known to this kind of store
-            return ""
-        found = (one["UploadId"] for one in answer.get("Uploads", []) if one["Key"] == target["Key"])
-        return next(found, "")
+        with suppress(ClientError):  # not allowed to look, or not known to this kind of store
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=target["Bucket"], Prefix=target["Key"]
+            )
+            uploads = [
+                one["UploadId"]
+                for page in pages
+                for one in page.get("Uploads", [])
+                if one["Key"] == target["Key"]
+            ]
+            for one in uploads:
+                with suppress(self._client.exceptions.NoSuchUpload):
+                    self._client.abort_multipart_upload(**target, UploadId=one)
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""

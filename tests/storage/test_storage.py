@@ -19,6 +19,7 @@ from recsys.storage import s3
 from recsys.storage.folder import FolderStorage
 from recsys.storage.opening import open_storage
 from recsys.storage.protocol import Storage
+from recsys.storage.s3 import S3Storage
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.servers)])
@@ -324,6 +325,31 @@ def test_an_object_too_large_for_one_copy_is_taken_in_parts(
     assert storage.read("out/1/a") == content[:-1] + b"x"
     assert storage.find("in/a") is None
     assert not storage._client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+@pytest.mark.servers
+def test_two_may_take_the_same_large_object_at_once(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "COPIED_AT_ONCE", 5 * 2**20)
+    content = os.urandom(6 * 2**20)
+    first, second = (open_storage(f"s3://{bucket}/twice") for _ in range(2))
+    assert isinstance(first, S3Storage) and isinstance(second, S3Storage)
+    first.write("in/a", content)
+    (found,), _ = first.survey("in/")
+    copy_part = first._client.upload_part_copy
+    overtaken: list[bool] = []
+
+    def overtake(**part: object) -> object:
+        """The second is done while the first copies."""
+        if not overtaken:
+            second._copy("in/a", found.tag, "out/1/a", found.size)
+            overtaken.append(True)
+        return copy_part(**part)
+
+    monkeypatch.setattr(first._client, "upload_part_copy", overtake)
+    assert first.take("in/a", found.tag, "out/1/a") and overtaken
+    assert second.take("in/a", found.tag, "out/1/a")
+    assert first.read("out/1/a") == content and first.find("in/a") is None
+    assert not first._client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
 def test_a_newer_version_is_not_taken(storage: Storage) -> None:
