@@ -40,5 +40,12 @@ class Encoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts that look for items, such as searches or words about a user; otherwise as `encode`."""
 
+    def prepare_queries(self) -> None:
+        """Open whatever queries of any length need, so that none of them waits for it, or reads a file.
+
+        Raises:
+            EncoderError: a file is missing or damaged.
+        """
+
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Number of tokens of each text of an item, [len(texts)]."""

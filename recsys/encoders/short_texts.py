@@ -28,7 +28,7 @@ PROBE = (0, 1, 2)
 
 
 class ShortTexts:
-    """Opens a size when a text first needs it. Not for several threads at once.
+    """Opens a size when a text first needs it, or all at once. Not for several threads at once.
 
     Args:
         model: model.xml of a packed encoder.
@@ -51,12 +51,19 @@ class ShortTexts:
             [D]; None where the text is longer than all sizes, or the model is none whose padding can be hidden.
         """
         size = next((one for one in self._sizes if len(ids_L) <= one), None)
-        if size is None:
-            return None
+        sized = None if size is None else self._at(size)
+        return None if sized is None else sized.vector(ids_L)
+
+    def open(self) -> None:
+        """Open all sizes."""
+        for size in self._sizes:
+            self._at(size)
+
+    def _at(self, size: int) -> "_Sized | None":
+        """The model at a size; None where its padding cannot be hidden."""
         if size not in self._opened:
             self._opened[size] = _Sized.of(self._model, size, self._threads)
-        sized = self._opened[size]
-        return None if sized is None else sized.vector(ids_L)
+        return self._opened[size]
 
 
 @dataclass(frozen=True)

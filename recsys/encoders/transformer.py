@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from recsys.encoders.encoder import Encoder
 from recsys.encoders.reference import MODEL, TOKENIZER, EncoderReference
 from recsys.encoders.runtime import open_runner
-from recsys.encoders.short_texts import ShortTexts
+from recsys.encoders.short_texts import PROBE, ShortTexts
 from recsys.errors import EncoderError, UnreadableText
 from recsys.storage.packed import verify_sizes
 
@@ -71,6 +71,13 @@ class TransformerEncoder:
             vectors[left] = self._encode(self._query_prefix, [texts[place] for place in left])
         self._check(vectors, texts)
         return vectors
+
+    def prepare_queries(self) -> None:
+        """See `Encoder.prepare_queries`: each fixed size is opened, and the model of any shape for longer queries."""
+        with self._running():
+            if self._short is not None:
+                self._short.open()
+            self._run(np.array([PROBE]))
 
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """See `Encoder.count_tokens`."""

@@ -42,6 +42,11 @@ class HeadedEncoder:
         """See `Encoder.encode_queries` and `KernelHead.profiles`."""
         return self._head.profiles(texts, self._base.encode_queries(texts), as_queries=True)
 
+    def prepare_queries(self) -> None:
+        """See `Encoder.prepare_queries`."""
+        self._head.prepare()
+        self._base.prepare_queries()
+
     def count_tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """See `Encoder.count_tokens`."""
         return self._base.count_tokens(texts)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from recsys.catalogue.fields import BadRow, sound
 from recsys.encoders.encoder import Encoder
-from recsys.encoders.short_texts import SIZES
 from recsys.errors import RequestError
 from recsys.features.text import FIELD_END, LINES_FROM, join_fields
 from recsys.heads.headed import query_profiles
@@ -62,8 +61,7 @@ class TextProfiles:
         Raises:
             EncoderError: the model cannot be opened.
         """
-        for size in (0, *SIZES):  # queries of few tokens, and of some more than each size has
-            self.of_query("words" + " a" * size)
+        self.encoder.prepare_queries()
 
     @cached_property
     def _head(self) -> KernelHead | None:

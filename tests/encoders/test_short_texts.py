@@ -50,6 +50,15 @@ def test_a_model_that_is_gone_when_a_text_first_needs_it_is_named(tiny_reference
             encode(["aa ab"])
 
 
+def test_no_query_needs_a_file_of_the_model_once_it_is_prepared(tiny_reference, encoders, tmp_path):
+    folder = shutil.copytree(encoders / tiny_reference.hash, tmp_path / tiny_reference.hash)
+    encoder = open_encoder(tiny_reference, tmp_path, 256)
+    encoder.prepare_queries()
+    shutil.rmtree(folder)
+    queries = ["aa ab", "aa " * SIZES[0], "aa " * SIZES[-1], "aa " * MAX_TOKENS]
+    assert len({tuple(row) for row in encoder.encode_queries(queries).tolist()}) == len(queries)
+
+
 def test_a_model_that_takes_few_tokens_has_no_larger_size(tiny_reference, encoders):
     few = ShortTexts(encoders / tiny_reference.hash / MODEL, SIZES[0], 1)
     assert few.vector(tokens(SIZES[0])) is not None
