@@ -45,9 +45,8 @@ class Evidence:
     """Facts for explanations; None where the evidence was read from files for profiles."""
 
     def rows_of(self, item_ids: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
-        """Rows of items here; -1 for an item that is not."""
-        places = pc.fill_null(pc.index_in(item_ids, value_set=self.item_ids), -1)
-        return np.asarray(places.to_numpy(zero_copy_only=False), np.int64)
+        """Rows of items here; UNKNOWN for an item that is not."""
+        return Strings(self.item_ids).rows_in(item_ids)
 
     def views_of(self, item_ids: pa.Array | pa.ChunkedArray) -> Views:
         """The views of items in the given order. An unknown item has no evidence."""

@@ -51,7 +51,10 @@ class Strings(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         """Whether another sequence holds the same strings in the same order."""
         if isinstance(other, Strings):
-            return bool(self.column.equals(other.column.cast(self.column.type)))
+            one, two = self.column, other.column
+            if one.type != two.type:  # both with the wider offsets: the others cannot count long columns
+                one, two = one.cast(pa.large_string()), two.cast(pa.large_string())
+            return bool(one.equals(two))
         return isinstance(other, list | tuple) and len(self) == len(other) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # nobody should hash a million strings

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -17,7 +16,7 @@ from recsys.catalogue.weighting import Scales
 from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.dataset.versions import texts_of
 from recsys.errors import ConfigError
-from recsys.storage.strings import Strings, distinct
+from recsys.storage.strings import UNKNOWN, Strings, distinct
 from recsys.validation.folds import newest, times_of
 
 # Shape suffixes: U users, I items, E items learned from.
@@ -151,11 +150,10 @@ def _times(interactions: Interactions, versions: pa.Table) -> dict[str, NDArray[
     unknown_I = np.full(len(interactions.item_ids), np.nan)
     used_I = interactions.first_times()
     first = versions.group_by("item_id").aggregate([("updated_at", "min")])
-    ids = Strings(interactions.item_ids).column
-    place = pc.index_in(ids, value_set=first["item_id"].combine_chunks())
+    rows_I = Strings(first["item_id"]).rows_in(Strings(interactions.item_ids).column)
     return {
         "first interaction": unknown_I if used_I is None else used_I,
-        "first text": times_of(first["updated_at_min"].take(place)),
+        "first text": times_of(first["updated_at_min"].take(pa.array(rows_I, mask=rows_I == UNKNOWN))),
     }
 
 

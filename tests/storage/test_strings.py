@@ -1,7 +1,10 @@
+import mmap
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.storage.strings import UNKNOWN, Strings, distinct, is_among, ordered, unified
+from recsys.storage.strings import MOST_BYTES, UNKNOWN, Strings, distinct, is_among, ordered, unified
 
 WORDS = ("b", "", "a", "é", "b")
 CODED = pa.chunked_array(
@@ -21,7 +24,7 @@ CODED = pa.chunked_array(
 )
 def test_they_read_as_a_tuple_whatever_they_are_made_of(values):
     made = Strings(values)
-    assert made == WORDS and made == Strings(WORDS) and made != WORDS[:4]
+    assert made == WORDS and made == Strings(WORDS) == made and made != WORDS[:4]
     assert list(made) == list(WORDS) and len(made) == 5 and made[3] == "é" and made[-1] == "b"
     assert made[1:3] == ("", "a") and made.take(pa.array([4, 0]).to_numpy()) == ("b", "b")
     assert made.at([3, 1]) == ["é", ""] and made.index("a") == 2 and "c" not in made
@@ -30,6 +33,13 @@ def test_they_read_as_a_tuple_whatever_they_are_made_of(values):
         and Strings(()) == ()
         and Strings(pa.chunked_array([], pa.string())) == ()
     )
+
+
+def test_strings_of_more_than_two_gib_are_compared_with_short_ones():
+    untouched = pa.py_buffer(mmap.mmap(-1, MOST_BYTES + 2))  # takes no memory as long as nobody reads it
+    offsets = pa.py_buffer(np.array([0, 1, MOST_BYTES + 2]))
+    long = Strings(pa.LargeStringArray.from_buffers(2, offsets, untouched))
+    assert Strings(("\0", "a")) != long and long != Strings(("\0", "a")) and long != Strings(("\0",))
 
 
 @pytest.mark.parametrize(
