@@ -153,7 +153,7 @@ def read_folds(at: Artifacts, job: Job, params: FinetuneParams) -> tuple[NDArray
 def judged_queries(settings: Settings, at: Artifacts, item_ids: Sequence[str]) -> tuple[Query, ...] | None:
     """Read the judged queries (`search.queries`) over these items; None where params.yaml names no file."""
     named = settings.search.queries
-    return read_queries(at.root / named, item_ids) if named else None
+    return read_queries(at.root / named, item_ids, report_progress) if named else None
 
 
 def _dates(at: Artifacts, found: TrainingSet) -> dict[str, NDArray[np.float64]]:

@@ -12,7 +12,7 @@ question answering", ACL, where the clause is removed from nine texts in ten.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,12 +100,15 @@ def shortened(clause: str, n: int) -> str:
     return " ".join(clause.split()[:n])
 
 
-def read_queries(path: Path, item_ids: Sequence[str]) -> tuple[Query, ...]:
+def read_queries(
+    path: Path, item_ids: Sequence[str], report: Callable[[str], None] = lambda _: None
+) -> tuple[Query, ...]:
     """Read judged queries.
 
     Args:
         path: JSON lines with `query`, `item_id` and perhaps `grade` (a number, 0: not relevant; without: 1).
         item_ids: items that may be used; judgements of others are left out, so that none of a held-out item counts.
+        report: called with a sentence where queries are left out with them.
 
     Returns:
         One for each distinct query that has a relevant item, in the order of the file.
@@ -123,10 +126,16 @@ def read_queries(path: Path, item_ids: Sequence[str]) -> tuple[Query, ...]:
         if line.strip()
     ]
     rows = Strings(item_ids).rows_in(pa.array([item for _, item, _ in judged], pa.string())).tolist()
+    wanted = {query for query, _, grade in judged if grade > 0}
     found: dict[str, dict[int, float]] = {}
     for (query, _, grade), row in zip(judged, rows, strict=True):
         if grade > 0 and row != UNKNOWN:
             found.setdefault(query, {})[row] = grade
+    if left := len(wanted) - len(found):
+        report(
+            f"search.queries: {left:,} of {len(wanted):,} queries are not used: none of the {len(item_ids):,} items "
+            "that settings are chosen on is relevant to them"
+        )
     return tuple(Query(text, relevant) for text, relevant in found.items())
 
 

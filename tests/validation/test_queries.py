@@ -58,7 +58,10 @@ def test_judged_queries_are_read_by_item_and_items_held_out_do_not_count(tmp_pat
         {"query": "lamp", "item_id": "in the test"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    assert read_queries(path, ["a", "b", "7"]) == (Query("red kettle", {0: 2.0, 2: 1.0}),)
+    told: list[str] = []
+    assert read_queries(path, ["a", "b", "7"], told.append) == (Query("red kettle", {0: 2.0, 2: 1.0}),)
+    assert len(told) == 1 and "1 of 2 queries are not used: none of the 3 items" in told[0]
+    assert len(read_queries(path, ["a", "in the test"], told.append)) == 2 and len(told) == 1
 
 
 @pytest.mark.parametrize(
