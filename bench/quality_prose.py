@@ -101,7 +101,7 @@ ABOUT = """## Methods
 - *random*: popularity says nothing about cold items.
 - *TF-IDF centroid*: the mean of a history's TF-IDF vectors, of words and pairs of words.
 - *encoder centroid*: the same with the frozen encoder's vectors.
-- *encoder ridge*: one ridge regression per user, on the frozen encoder.
+- *encoder ridge*: one ridge regression per user, on the frozen encoder, without a prior for users.
 - *plain blend*: that ridge plus the TF-IDF centroid, each user's scores standardised and added.
 
 **DropoutNet** (Volkovs, Yu, Poutanen, NIPS 2017) and **Heater** (Zhu, Sefati, Saadatpanah, Caverlee, SIGIR 2020) are

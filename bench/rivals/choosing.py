@@ -180,7 +180,7 @@ def choose(
 
 
 def choose_ridge(task: Task, vectors_ID: NDArray[np.float32], seed: int) -> Choice:
-    """λ of the ridge over frozen profiles, the method `encoder ridge`.
+    """λ of the ridge over frozen profiles, the method `encoder ridge`. Its users have no prior: that is Firstlight's.
 
     Args:
         task: the task.

@@ -27,21 +27,21 @@ def page_note(values: Mapping[str, Any], path: Sequence[str], n_rows: int) -> st
     around: list[Mapping[str, Any]] = [values]
     for key in path[:-1]:
         around.append(around[-1][key])
-    said = [pair for one in around for pair in _said(one, _MAX_DEPTH)]
-    totals = [n for name, value in said if name in TOTAL.split() and (n := _count(value)) > n_rows]
+    about = [pair for one in around for pair in _about(one, _MAX_DEPTH)]
+    totals = [n for name, value in about if name in TOTAL.split() and (n := _count(value)) > n_rows]
     if totals:
         return f"the answer counts {max(totals):,} rows, and this file holds {n_rows:,}: land every page"
-    if any(name in NEXT.split() and value for name, value in said):
+    if any(name in NEXT.split() and value for name, value in about):
         return "the file is one page of an answer, and the answer has more: land every page"
     return ""
 
 
-def _said(one: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
+def _about(one: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """Names, folded, and values of an object and of those inside that are about pages."""
     for name, value in one.items():
         yield folded(name), value
         if depth and isinstance(value, dict) and folded(name) in ABOUT_PAGES:
-            yield from _said(value, depth - 1)
+            yield from _about(value, depth - 1)
 
 
 def _count(value: object) -> int:
