@@ -7,7 +7,7 @@ runs beside arrivals, holds no lock, and stops nothing: arrivals and readers nev
 
 1. `watch` compares the newest arrivals with those before them (stage `monitor`), and the newest releases with earlier
    ones. The page with plots and examples is `var/watch/page.html`; `recsys status` shows the verdict. A new alarm is
-   one signed alert to `RECSYS_ALERT_URL`: what moved, with words and items before and after. With fewer than
+   one signed alert to `RECSYS_ALERT_URL`: what changed, with words and items before and after. With fewer than
    `monitor.learn_arrivals` arrivals it learns and is silent. It is *skipped* if nothing is new.
 2. `wake-training` starts `train_challenger` if a signal that `monitor.train_on` names has a new alarm; otherwise it is
    *skipped*. It runs where nothing is new as well: a person may have looked meanwhile, or the last run failed here.

@@ -37,7 +37,7 @@ REMEDIES = {
     "finish": "The run did its work; only its workspace below RECSYS_WORKSPACES could not be removed. Check the disk.",
     "watch": "Nothing that is published depends on it. The log names the file; check RECSYS_STORE and its credentials, "
     "and whether RECSYS_ALERT_URL answers; what was not sent is sent by the next run.",
-    "wake-training": "No training starts because of what moved; the next run tries again.",
+    "wake-training": "No training starts because of what changed; the next run tries again.",
     "move-pointer": "Check RECSYS_STORE and its credentials; `recsys releases` lists what can be rolled back to.",
 }
 STAGE_REMEDY = (

@@ -9,7 +9,7 @@ TEMPLATE = (
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Watched: {{ "something moved" if alarms else "ordinary" }}</title>
+<title>Watched: {{ "something changed" if alarms else "nothing unusual" }}</title>
 <style>"""
     + STYLE
     + """  .verdict { background: {{ "#b3261e" if alarms else "#1f7a4d" }}; }
@@ -23,7 +23,7 @@ TEMPLATE = (
 </head>
 <body><main>
 <section class="verdict">
-  <h1>{{ "Something moved" if alarms else ("Learning" if learning else "Nothing moved") }}</h1>
+  <h1>{{ "Something changed" if alarms else ("Learning" if learning else "Nothing unusual") }}</h1>
   <ul>{% for table in report.tables %}<li>{{ table.table }}: {{ table.sentence() }}{% if table.n_waiting %} ({{ "{:,}".format(table.n_waiting) }} rows wait until there are {{ params.min_rows }}){% endif %}</li>{% endfor %}</ul>
 </section>
 <dl class="facts">
@@ -42,7 +42,7 @@ TEMPLATE = (
 {% endfor %}</table></div>
 {% for alarm in one.examples %}
 <div class="card"><b>{{ alarm.title }}</b><div class="two">
-<div>{% if alarm.moved %}<table><tr><th>what moved</th><th>before</th><th>now</th></tr>{% for row in alarm.moved %}<tr><td>{{ row.name }}</td><td>{{ "%.0f" % (100 * row.before) }}&nbsp;%</td><td>{{ "%.0f" % (100 * row.now) }}&nbsp;%</td></tr>{% endfor %}</table>{% endif %}</div>
+<div>{% if alarm.moved %}<table><tr><th>what changed</th><th>before</th><th>now</th></tr>{% for row in alarm.moved %}<tr><td>{{ row.name }}</td><td>{{ "%.0f" % (100 * row.before) }}&nbsp;%</td><td>{{ "%.0f" % (100 * row.now) }}&nbsp;%</td></tr>{% endfor %}</table>{% endif %}</div>
 <div>{% if alarm.rows %}<h4 class="quiet">most unlike earlier ones</h4><ul>{% for row in alarm.rows %}<li>{{ row.text or row.item_id }}{% if row.text %} <span class="quiet">({{ row.item_id }})</span>{% endif %}</li>{% endfor %}</ul>{% endif %}</div>
 <div>{% if alarm.before %}<h4 class="quiet">earlier ones</h4><ul>{% for row in alarm.before %}<li>{{ row.text or row.item_id }}</li>{% endfor %}</ul>{% endif %}</div>
 </div></div>

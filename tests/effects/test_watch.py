@@ -102,7 +102,7 @@ def test_ordinary_arrivals_send_nothing_and_a_second_look_finds_nothing_new(hous
     assert look(house, store, if_new=True) is None
     assert receiver == [] and wake_training(house.at) == ()
     page = (house.at.watch / "page.html").read_text()
-    assert "Nothing moved" in page and "https://" not in page.replace("http://www.w3.org", "")
+    assert "Nothing unusual" in page and "https://" not in page.replace("http://www.w3.org", "")
     assert status(house.at, None, None)["watched"]["catalogue"].endswith("is ordinary")
 
 
@@ -120,7 +120,7 @@ def test_a_moved_language_is_one_signed_alert_a_page_metrics_and_one_training(ho
     assert {"de", "en"} <= {row["name"] for row in language["moved"]} and language["rows"]
     assert language["reading"]["value"] > language["reading"]["upper"]
     page = (house.at.watch / "page.html").read_text()
-    assert "Something moved" in page and "Fischer" in page
+    assert "Something changed" in page and "Fischer" in page
     lines = (house.at.root / "var/firstlight.prom").read_text().splitlines()
     assert 'firstlight_watch_alarm{table="catalogue",signal="language"} 1' in lines
     assert 'firstlight_watch_alarm{table="catalogue",signal="tags"} 0' in lines
