@@ -36,7 +36,8 @@ from bench.killing import KILLED, ended, forked, killed_after
 from bench.postgres import postgres
 from recsys.artifacts import Artifacts
 from recsys.catalogue.ingest import ingest
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.serving.feedback import FeedbackStore
 from recsys.serving.feedback_events import Event, microseconds

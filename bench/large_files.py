@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 from bench.arrivals import Catalogue
 from bench.figures import ROOT, write_figures
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.refusals import standing
 from recsys.planning.probing import measured_command
 

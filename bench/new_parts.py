@@ -22,7 +22,8 @@ from recsys.effects.fetch_champion import catalogue_texts
 from recsys.effects.workspace_make import make_release_workspace
 from recsys.heads.first_light import pack_first_light
 from recsys.models.packed import pack_ranker, remember_model
-from recsys.models.reference import ModelReference, RankerPart
+from recsys.models.parts import RankerPart
+from recsys.models.reference import ModelReference
 from recsys.profiles.items import list_segments, load_profiles
 from recsys.ranking.learning import ItemWeightsSettings, learn_item_weights
 from recsys.settings import Settings

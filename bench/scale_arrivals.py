@@ -18,7 +18,8 @@ from typing import Any
 from bench.arrivals import STAGES, Catalogue, written_bytes
 from bench.scale import INTERACTIONS_PER_ITEM, World
 from bench.scale_world import land_items, land_later_interactions
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 
 ARRIVALS, OF_INTERACTIONS = 5, 3
 NEW = 1_000

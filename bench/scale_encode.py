@@ -18,7 +18,8 @@ from bench.scale import World
 from bench.scale_arrivals import NEW
 from bench.scale_world import land_items
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.features.text import feature_files
 from recsys.models.opening import open_vectors
 from recsys.models.reference import ModelReference

@@ -26,15 +26,16 @@ from bench.serve_world import World, keep
 from recsys.features.terms import SCHEMA as TERMS
 from recsys.profiles.details import open_details
 from recsys.publishing.checks import require_index_recall
+from recsys.publishing.entries import File, SegmentIndex, format_of_indexes
 from recsys.publishing.formats import CHOSEN
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import File, Manifest, SegmentIndex, format_of_indexes
+from recsys.publishing.release import Manifest
 from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.publishing.users_recall import users_recall
 from recsys.retrieval.coarseness import index_kind
-from recsys.retrieval.index_file import build_index
+from recsys.retrieval.index_building import build_index
 from recsys.retrieval.measuring import widen
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms
 from recsys.settings import Settings

@@ -20,8 +20,9 @@ from localplatform.platform import Platform
 from localplatform.processes import Server
 from recsys import Release
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import CATALOGUE
 from recsys.catalogue.landing import arrived
-from recsys.catalogue.parts import CATALOGUE, all_parts
+from recsys.catalogue.parts import all_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.publishing.store import ReleaseStore
 from recsys.settings import Settings

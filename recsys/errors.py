@@ -55,6 +55,10 @@ class DataDamaged(RecsysError):
     """An accepted part is missing or damaged."""
 
 
+RESTORE_DATA = "restore data/ with `dvc checkout data.dvc --force`"
+"""What to do about a damaged part."""
+
+
 class ArtifactMissing(RecsysError):
     """A stage's input is not there."""
 

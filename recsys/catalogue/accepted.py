@@ -3,8 +3,9 @@
 from collections import defaultdict
 from pathlib import Path
 
+from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.landing import Landed
-from recsys.catalogue.parts import Arrival, Part, all_parts, sequence_of
+from recsys.catalogue.parts import Part, all_parts, sequence_of
 
 
 class Accepted:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.arrival import AcceptedBy, Arrival
 from recsys.catalogue.judging import Judged
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.outcomes import ACCEPTED, Outcome
-from recsys.catalogue.parts import REPORT, AcceptedBy, Arrival, Part, joined_arrival, part_id, write_part
+from recsys.catalogue.parts import REPORT, Part, joined_arrival, part_id, write_part
 from recsys.catalogue.refusals import batch_id
 from recsys.catalogue.report import Title, batch_page, joint_page
 

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from recsys.artifacts import Artifacts
 from recsys.catalogue.columns import Columns, columns_of
 from recsys.catalogue.fields import plain_id
+from recsys.catalogue.kinds import CATALOGUE, RELATIONS, VECTORS
 from recsys.catalogue.known import newest_among
 from recsys.catalogue.landing import Landed, ending, survey
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, RELATIONS, VECTORS, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read

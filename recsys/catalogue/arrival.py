@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from recsys.catalogue.kinds import KINDS
-from recsys.errors import DataDamaged
+from recsys.errors import RESTORE_DATA, DataDamaged
 from recsys.storage.atomic import whole_file
 
 
@@ -109,7 +109,7 @@ class Arrival(BaseModel):
         except ValidationError as error:
             raise DataDamaged(
                 f"{path} is damaged: {error.errors()[0]['msg']}",
-                remedy="restore data/ with `dvc checkout data.dvc --force`",
+                remedy=RESTORE_DATA,
             ) from error
 
     def save(self, path: Path) -> None:

@@ -17,12 +17,12 @@ from recsys.catalogue.items import ItemRows
 from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
 from recsys.catalogue.landed_rows import LandedRows, spooled
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile, RawRow
 from recsys.catalogue.relations import RelationRows
 from recsys.catalogue.row_reader import OneFile, RowReader
+from recsys.catalogue.schemas import QUARANTINE_SCHEMA, SCHEMAS
 from recsys.catalogue.vectors import VectorRows
 
 READERS: Mapping[str, Callable[[OneFile], RowReader]] = MappingProxyType(

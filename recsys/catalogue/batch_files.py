@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from recsys.catalogue.batch import BadRows, Batch
 from recsys.catalogue.landed_rows import LandedRows, open_checked
-from recsys.catalogue.parts import SCHEMAS
+from recsys.catalogue.schemas import SCHEMAS
 
 ROWS, BAD = ".rows", ".bad"
 """Endings of the two files."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from recsys.catalogue.parts import SCHEMAS, Part
+from recsys.catalogue.parts import Part
+from recsys.catalogue.schemas import SCHEMAS
 from recsys.storage.strings import unified
 
 NAMES = frozenset({"user", "item_id", "event", "part"})

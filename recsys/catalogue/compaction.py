@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from recsys.catalogue.kinds import CATALOGUE, KINDS
 from recsys.catalogue.known import COLUMNS, newest_places
 from recsys.catalogue.parts import (
     ARRIVAL,
-    CATALOGUE,
-    KINDS,
     Part,
     all_parts,
     joined_arrival,

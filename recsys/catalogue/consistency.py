@@ -10,27 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recsys.catalogue.arrival import write_json
 from recsys.catalogue.interaction_counts import InteractionCounts, count_interactions
+from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
 from recsys.catalogue.known import COLUMNS, newest_among, newest_rows
-from recsys.catalogue.parts import (
-    ARRIVAL,
-    CATALOGUE,
-    IMPRESSIONS,
-    INTERACTIONS,
-    KINDS,
-    PART_ID,
-    RELATIONS,
-    SCHEMAS,
-    VECTORS,
-    Part,
-    list_parts,
-    sequence_of,
-    sha256_of,
-    write_json,
-)
-from recsys.errors import RecsysError
-
-RESTORE = "restore data/ with `dvc checkout data.dvc --force`"
+from recsys.catalogue.parts import ARRIVAL, PART_ID, Part, list_parts, sequence_of
+from recsys.catalogue.schemas import SCHEMAS
+from recsys.errors import RESTORE_DATA, RecsysError
+from recsys.storage.checksums import sha256_of_file
 
 
 class KnownHashes:
@@ -49,7 +36,7 @@ class KnownHashes:
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         known = self._before.get(str(path))
-        digest = known[-1] if known and known[:-1] == stamp else sha256_of(path)
+        digest = known[-1] if known and known[:-1] == stamp else sha256_of_file(path)
         self._now[str(path)] = [*stamp, digest]
         return str(digest)
 
@@ -81,7 +68,7 @@ def check_parts(data: Path, hashes: KnownHashes) -> dict[str, tuple[Part, ...]]:
         other = place.setdefault(sequence_of(part.id), part)
         if other is not part:
             raise RecsysError(
-                f"parts {other.folder} and {part.folder} have the same sequence number", remedy=RESTORE
+                f"parts {other.folder} and {part.folder} have the same sequence number", remedy=RESTORE_DATA
             )
         _check_part(part, hashes)
     return parts
@@ -94,28 +81,30 @@ def _check_folders(folder: Path) -> None:
                 f"{path} is no part", remedy="only `ingest` and `compact` write to data/; move it away"
             )
         if any(path.iterdir()) and not (path / ARRIVAL).is_file():
-            raise RecsysError(f"{path / ARRIVAL} is missing", remedy=RESTORE)
+            raise RecsysError(f"{path / ARRIVAL} is missing", remedy=RESTORE_DATA)
 
 
 def _check_part(part: Part, hashes: KnownHashes) -> None:
     arrival = part.arrival
     if (arrival.part, arrival.kind) != (part.id, part.kind):
         raise RecsysError(
-            f"part {part.id}: its record is that of {arrival.kind}/{arrival.part}", remedy=RESTORE
+            f"part {part.id}: its record is that of {arrival.kind}/{arrival.part}", remedy=RESTORE_DATA
         )
     try:
         footer = pq.read_metadata(part.rows_path)
         digest = hashes.of(part.rows_path)
     except (OSError, pa.ArrowException) as error:
         raise RecsysError(
-            f"part {part.id}: {part.rows_path} cannot be read: {error}", remedy=RESTORE
+            f"part {part.id}: {part.rows_path} cannot be read: {error}", remedy=RESTORE_DATA
         ) from error
     if digest != arrival.rows_sha256:
         raise RecsysError(
-            f"part {part.id}: {part.rows_path} is not the file that was accepted", remedy=RESTORE
+            f"part {part.id}: {part.rows_path} is not the file that was accepted", remedy=RESTORE_DATA
         )
     if footer.num_rows != arrival.n_rows or not footer.schema.to_arrow_schema().equals(SCHEMAS[part.kind]):
-        raise RecsysError(f"part {part.id}: {part.rows_path} has other rows than its record", remedy=RESTORE)
+        raise RecsysError(
+            f"part {part.id}: {part.rows_path} has other rows than its record", remedy=RESTORE_DATA
+        )
 
 
 def describe(parts: dict[str, tuple[Part, ...]], kept: Path | None = None) -> dict[str, Any]:

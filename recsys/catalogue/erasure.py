@@ -25,19 +25,16 @@ from recsys.catalogue.aliases import ENDS, as_read, fetched, waiting_files
 from recsys.catalogue.batch import as_json
 from recsys.catalogue.compaction import remove_merged
 from recsys.catalogue.grouping import Plan
-from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import PROCESSED
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import (
-    CATALOGUE,
-    INTERACTIONS,
     REPORT,
     Part,
     all_parts,
     joined_arrival,
     list_parts,
     sequence_of,
-    sha256_of,
     write_part,
 )
 from recsys.catalogue.person import PARQUET, Person
@@ -45,6 +42,7 @@ from recsys.catalogue.pseudonyms import NamesUsers
 from recsys.catalogue.readers.opening import read
 from recsys.catalogue.readers.rows import LandedFile
 from recsys.errors import BatchRefused, UnreadableFile
+from recsys.storage.checksums import sha256_of_file
 from recsys.storage.protocol import Storage
 
 
@@ -155,7 +153,7 @@ def _finish_intake(landing: Storage, at: Artifacts) -> None:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "landed"
             landing.fetch(landed.key, copy)
-            parts = accepted.same_arrival(landed, sha256_of(copy))
+            parts = accepted.same_arrival(landed, sha256_of_file(copy))
         for part in parts[:1]:
             landing.take(landed.key, landed.tag, f"{PROCESSED}/{part}/{landed.name}")
 

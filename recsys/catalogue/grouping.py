@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from recsys.catalogue.arrival import write_json
 from recsys.catalogue.landing import Landed
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import write_json
 
 MAX_FILES = 10_000
 """Files that one part takes at most."""

@@ -20,10 +20,12 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue.compaction import remove_merged
 from recsys.catalogue.grouping import Plan, grouped
 from recsys.catalogue.isolated_reader import IsolatedReader
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.landing import survey, waiting
+from recsys.catalogue.moving import Moves
 from recsys.catalogue.outcomes import IngestReport, LetIn, Outcome
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, PART_ID, Part
+from recsys.catalogue.parts import PART_ID, Part
 from recsys.catalogue.pending import n_waiting, settle
 from recsys.catalogue.pseudonyms import Pseudonyms, require_same_key
 from recsys.catalogue.refusals import Refusal, forget_outdated, standing, still_refused
@@ -70,9 +72,9 @@ def ingest(
     with writing(at), reader:
         require_same_key(at.pseudonyms, pseudonyms)
         plan = Plan(at.taking)
-        later = before_moves is not None
-        intake = Intake(landing, at, params, pseudonyms, reader, plan, let_in, moves_later=later)
-        intake.finish_moves()
+        moves = Moves(landing, plan, are_put_off=before_moves is not None)
+        moves.finish()
+        intake = Intake(landing, at, params, pseudonyms, reader, plan, moves, let_in)
         found = survey(landing)
         forget_outdated(at.refused, found.landed)
         refused = standing(at.refused)
@@ -90,7 +92,7 @@ def ingest(
             intake.accepted.read_again()
         if before_moves is not None:
             before_moves()
-            notes = intake.move_now()
+            notes = moves.make_put_off()
             outcomes = [replace(one, warnings=(*one.warnings, *notes.get(one.key, ()))) for one in outcomes]
         still = tuple(refusal for refusal in refused if (refusal.key, refusal.version) in known)
         return IngestReport(tuple(outcomes), still, found.passed_over, n_waiting(*_parts(intake)))

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.batch import BadRows, Batch, raw_row
 from recsys.catalogue.covering import coverage_notes
 from recsys.catalogue.expectations import (
@@ -30,7 +31,7 @@ from recsys.catalogue.known import keys_of, newest_among
 from recsys.catalogue.landed_rows import LandedRows
 from recsys.catalogue.measures import Measured, batch_measures, row_measures
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import Arrival, Part
+from recsys.catalogue.parts import Part
 from recsys.catalogue.refusals import Reason
 from recsys.catalogue.standing import Change, keyed_changes, pending_changes, without_older
 from recsys.catalogue.text_measures import text_measures

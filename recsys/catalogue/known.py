@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.catalogue.kinds import CATALOGUE, KINDS
-from recsys.catalogue.parts import SCHEMAS, Part, sequence_of
+from recsys.catalogue.parts import Part, sequence_of
+from recsys.catalogue.schemas import SCHEMAS
 
 COLUMNS = ["item_id", "updated_at", "deleted", "part", "line"]
 """Columns that decide which row of an item is the newest."""

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recsys.catalogue.arrival import Arrival, Statistics
 from recsys.catalogue.batch import Batch
 from recsys.catalogue.expectations import chars_of
 from recsys.catalogue.kinds import KINDS, VECTORS
 from recsys.catalogue.languages import languages
 from recsys.catalogue.near_duplicates import n_near_duplicates
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import Arrival, Statistics
 from recsys.catalogue.text_measures import TextMeasures, plain_texts
 from recsys.catalogue.vectors import widths_of
 

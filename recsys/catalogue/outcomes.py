@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from recsys.catalogue.parts import AcceptedBy
+from recsys.catalogue.arrival import AcceptedBy
 from recsys.catalogue.refusals import Problem, Reason, Refusal
 from recsys.storage.protocol import PassedOver
 

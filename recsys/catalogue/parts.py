@@ -5,71 +5,23 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from recsys.catalogue.arrival import AcceptedBy, Arrival, Statistics, write_json
-from recsys.catalogue.kinds import CATALOGUE, IMPRESSIONS, INTERACTIONS, KINDS, RELATIONS, VECTORS
-from recsys.catalogue.schemas import (
-    CATALOGUE_SCHEMA,
-    IMPRESSIONS_SCHEMA,
-    INTERACTIONS_SCHEMA,
-    QUARANTINE_SCHEMA,
-    SCHEMAS,
-    TIME,
-)
-from recsys.errors import DataDamaged
-
-__all__ = [
-    "ARRIVAL",
-    "CATALOGUE",
-    "CATALOGUE_SCHEMA",
-    "IMPRESSIONS",
-    "IMPRESSIONS_SCHEMA",
-    "INTERACTIONS",
-    "INTERACTIONS_SCHEMA",
-    "KINDS",
-    "PART_ID",
-    "QUARANTINED",
-    "QUARANTINE_SCHEMA",
-    "RELATIONS",
-    "REPORT",
-    "ROWS",
-    "SCHEMAS",
-    "TIME",
-    "VECTORS",
-    "AcceptedBy",
-    "Arrival",
-    "Part",
-    "Statistics",
-    "all_parts",
-    "joined_arrival",
-    "list_parts",
-    "next_sequence",
-    "part_id",
-    "part_order",
-    "sequence_of",
-    "sha256_of",
-    "write_json",
-    "write_part",
-]
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.schemas import QUARANTINE_SCHEMA, SCHEMAS
+from recsys.catalogue.stored_rows import read_batches, read_groups, read_rows, write_rows
+from recsys.errors import RESTORE_DATA, DataDamaged
+from recsys.storage.checksums import sha256_of_file
 
 ROWS = "rows.parquet"
 QUARANTINED = "quarantined.parquet"
 ARRIVAL = "arrival.json"
 REPORT = "report.html"
-
-GROUP_ROWS, GROUP_BYTES = 65_536, 64 * 2**20
-"""Size of a row group, which readers hold in memory: at most so many rows, or bytes and one slice more."""
-_SLICE_ROWS = 1024
-_BATCH_ROWS = 4096
-_RESTORE = "restore data/ with `dvc checkout data.dvc --force`"
 
 PART_ID = re.compile(r"(\d{6,})-(m[0-9a-f]{8}|[0-9a-f]{10})")
 
@@ -105,7 +57,7 @@ class Part:
         Raises:
             DataDamaged: the file is missing, damaged or of another schema; names it.
         """
-        return _read(self.rows_path, SCHEMAS[self.kind], columns)
+        return read_rows(self.rows_path, SCHEMAS[self.kind], columns)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Accepted rows, some thousand at a time, so that texts never are in memory together.
@@ -119,7 +71,7 @@ class Part:
         Raises:
             DataDamaged: the file is missing, damaged or of another schema; names it.
         """
-        yield from _read_batches(self.rows_path, SCHEMAS[self.kind], columns)
+        yield from read_batches(self.rows_path, SCHEMAS[self.kind], columns)
 
     def groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Accepted rows, a row group at a time (GROUP_ROWS, GROUP_BYTES).
@@ -133,10 +85,7 @@ class Part:
         Raises:
             DataDamaged: the file is missing, damaged or of another schema; names it.
         """
-        with _opened(self.rows_path) as file:
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns, use_threads=False)
-                yield _in_schema(self.rows_path, table, SCHEMAS[self.kind], columns)
+        yield from read_groups(self.rows_path, SCHEMAS[self.kind], columns)
 
     def quarantined(self) -> pa.Table:
         """Rows that were left out, with reason and source line.
@@ -147,7 +96,7 @@ class Part:
         Raises:
             DataDamaged: the file is missing, damaged or of another schema; names it.
         """
-        return _read(self.folder / QUARANTINED, QUARANTINE_SCHEMA)
+        return read_rows(self.folder / QUARANTINED, QUARANTINE_SCHEMA)
 
 
 def part_id(sequence: int, sha256: str) -> str:
@@ -251,10 +200,10 @@ def write_part(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
-    n_rows = _write_rows(draft / ROWS, batches, SCHEMAS[arrival.kind])
-    _write_rows(draft / QUARANTINED, quarantined.to_batches(), QUARANTINE_SCHEMA)
+    n_rows = write_rows(draft / ROWS, batches, SCHEMAS[arrival.kind])
+    write_rows(draft / QUARANTINED, quarantined.to_batches(), QUARANTINE_SCHEMA)
     counted = {"n_rows": n_rows, "n_quarantined": quarantined.num_rows}
-    arrival = arrival.model_copy(update=counted | {"rows_sha256": sha256_of(draft / ROWS)})
+    arrival = arrival.model_copy(update=counted | {"rows_sha256": sha256_of_file(draft / ROWS)})
     for name, content in files.items():
         (draft / name).write_bytes(content)
     arrival.save(draft / ARRIVAL)
@@ -267,57 +216,6 @@ def write_part(
     draft.rename(target)
     _sync(target.parent)
     return Part(arrival.part, arrival.kind, target, arrival)
-
-
-def _write_rows(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
-    """Write rows so that the same rows give the same bytes, however they are cut into batches; returns their number."""
-    n_rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", version="2.6") as writer:
-        for group in _row_groups(path.name, batches, schema):
-            writer.write_table(group, row_group_size=GROUP_ROWS)
-            n_rows += group.num_rows
-        if not n_rows:
-            writer.write_table(schema.empty_table())
-    return n_rows
-
-
-def _row_groups(name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows in groups of GROUP_ROWS, or of fewer where they hold GROUP_BYTES, which is asked every _SLICE_ROWS."""
-    held: list[pa.RecordBatch] = []
-    n_rows, n_bytes = 0, 0.0
-    for batch in batches:
-        left = _checked(name, batch, schema)
-        while left.num_rows:
-            taken = left.slice(0, _SLICE_ROWS - n_rows % _SLICE_ROWS)
-            left = left.slice(taken.num_rows)
-            held.append(taken)
-            n_rows, n_bytes = n_rows + taken.num_rows, n_bytes + sum(map(_value_bytes, taken.columns))
-            if n_rows == GROUP_ROWS or (n_rows % _SLICE_ROWS == 0 and n_bytes >= GROUP_BYTES):
-                yield pa.Table.from_batches(held, schema).combine_chunks()
-                held, n_rows, n_bytes = [], 0, 0.0
-    if held:
-        yield pa.Table.from_batches(held, schema).combine_chunks()
-
-
-def _value_bytes(column: pa.Array) -> float:
-    """Bytes of the values alone. Those of buffers depend on how rows were cut."""
-    if pa.types.is_list(column.type):
-        return _value_bytes(column.flatten())
-    if pa.types.is_string(column.type):
-        return int(pc.sum(pc.binary_length(column)).as_py() or 0)
-    return len(column) * int(column.type.bit_width) / 8
-
-
-def _checked(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    if not batch.schema.equals(schema):
-        raise ValueError(f"{name} needs the columns {schema.names}, got {batch.schema}")
-    return batch.replace_schema_metadata(None)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _on_disk(data: Path, kind: str) -> list[Part]:
@@ -334,37 +232,7 @@ def _arrival(folder: Path) -> Arrival:
     try:
         return Arrival.load(folder / ARRIVAL)
     except FileNotFoundError as error:
-        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=_RESTORE) from error
-
-
-def _read(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    with _opened(path) as file:  # pq.read_table imports pandas
-        return _in_schema(path, file.read(columns), schema, columns)
-
-
-def _read_batches(path: Path, schema: pa.Schema, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-    with _opened(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-            yield from _in_schema(path, pa.Table.from_batches([batch]), schema, columns).to_batches()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            yield file
-    except (OSError, pa.ArrowException) as error:
-        raise DataDamaged(f"{path} cannot be read: {error}", remedy=_RESTORE) from error
-
-
-def _in_schema(path: Path, table: pa.Table, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
-    if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
-    if set(table.column_names) == set(schema.names):
-        table = table.select(schema.names)  # ParquetFile.read keeps the file's order
-    if not table.schema.equals(schema):
-        raise DataDamaged(f"{path} has the columns {table.schema.names}, not {schema.names}", remedy=_RESTORE)
-    return table
+        raise DataDamaged(f"{folder / ARRIVAL} is missing", remedy=RESTORE_DATA) from error
 
 
 def _sync(path: Path) -> None:

@@ -14,18 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.batch import BadRows, raw_row
 from recsys.catalogue.fields import BadRow
+from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.known import newest_among
-from recsys.catalogue.parts import (
-    INTERACTIONS,
-    REPORT,
-    Arrival,
-    Part,
-    joined_arrival,
-    sequence_of,
-    write_part,
-)
+from recsys.catalogue.parts import REPORT, Part, joined_arrival, sequence_of, write_part
 from recsys.catalogue.standing import is_pending
 
 UNKNOWN_ITEM = BadRow("unknown_item", "the item did not arrive within ingest.max_pending_days")

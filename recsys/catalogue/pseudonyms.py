@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from recsys.errors import ConfigError, RecsysError
+from recsys.errors import RESTORE_DATA, ConfigError, RecsysError
 from recsys.storage.atomic import write_whole
 
 VARIABLE = "RECSYS_PSEUDONYM_KEY"
@@ -153,8 +153,7 @@ def known_check(record: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        remedy = "restore data/ with `dvc checkout data.dvc --force`"
-        raise RecsysError(f"{record} is damaged", remedy=remedy) from error
+        raise RecsysError(f"{record} is damaged", remedy=RESTORE_DATA) from error
     return str(found)
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.batch import as_json
 from recsys.catalogue.interactions import UNREADABLE
-from recsys.catalogue.parts import KINDS, Arrival, Part, list_parts
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.parts import Part, list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.schemas import PSEUDONYM, RETRY_OF, SIGNATURE
 from recsys.errors import RecsysError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
+from recsys.catalogue.arrival import AcceptedBy, write_json
 from recsys.catalogue.landing import Landed
-from recsys.catalogue.parts import AcceptedBy, write_json
 
 
 class Problem(BaseModel):

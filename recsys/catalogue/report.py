@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
+from recsys.catalogue.arrival import AcceptedBy, Arrival
 from recsys.catalogue.judging import Judged
 from recsys.catalogue.landing import Landed
-from recsys.catalogue.parts import AcceptedBy, Arrival
 from recsys.catalogue.refusals import Problem
 from recsys.catalogue.verdict_words import found_value
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from recsys.artifacts import Artifacts
 from recsys.catalogue.accepted import Accepted
 from recsys.catalogue.accepting import Admitted, accept, outcome_of
+from recsys.catalogue.arrival import AcceptedBy
 from recsys.catalogue.batch import Batch
-from recsys.catalogue.grouping import Move, Plan
+from recsys.catalogue.grouping import Plan
 from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.judging import Judged, judge_batches, latest_arrivals
-from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.kinds import CATALOGUE, KINDS
 from recsys.catalogue.landing import COMPRESSIONS, ENDINGS, PROCESSED, ZIP, Landed, is_current
+from recsys.catalogue.moving import Moves, move_of
 from recsys.catalogue.outcomes import REPEATED, UNCHANGED, WAITING, LetIn, Outcome, of_refusal
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, AcceptedBy, sha256_of
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
 from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.refusals import Refusal, batch_id
@@ -28,6 +29,7 @@ from recsys.catalogue.unchanged import changes_nothing
 from recsys.catalogue.vectors import first_widths
 from recsys.errors import BatchRefused, DataDamaged, RecsysError, StorageError, UnreadableFile
 from recsys.storage.atomic import whole_file
+from recsys.storage.checksums import sha256_of_file
 from recsys.storage.protocol import Storage
 
 
@@ -52,9 +54,8 @@ class Intake:
         pseudonyms: Pseudonyms,
         reader: IsolatedReader,
         plan: Plan,
+        moves: Moves,
         let_in: LetIn | None,
-        *,
-        moves_later: bool = False,
     ) -> None:
         self.landing = landing
         self.at = at
@@ -62,33 +63,9 @@ class Intake:
         self.pseudonyms = pseudonyms
         self.reader = reader
         self.plan = plan
+        self.moves = moves
         self.let_in = let_in
         self.accepted = Accepted(at.data)
-        self._later: list[Move] | None = [] if moves_later else None
-
-    def finish_moves(self) -> None:
-        """Finish, or undo, the moves that a killed run had begun.
-
-        Raises:
-            StorageError: the landing zone cannot be used.
-        """
-        for move in self.plan.moves():
-            self._take(move)
-
-    def move_now(self) -> dict[str, tuple[str, ...]]:
-        """Make the moves that were put off. Killed before, the next run finds the parts and moves the files then.
-
-        Returns:
-            Landed file -> notes about one that will be tried again.
-
-        Raises:
-            StorageError: the landing zone cannot be used.
-        """
-        moves, self._later = self._later or [], None
-        self.plan.moving(moves)
-        notes = {move.key: words for move in moves if (words := self._take(move))}
-        self.plan.end()
-        return notes
 
     def take_in(self, group: Sequence[Landed]) -> list[Outcome]:
         """Judge files of one kind, each by itself; those that pass become one part.
@@ -124,7 +101,7 @@ class Intake:
             self._check_name(landed)
             if not self._fetched(landed, copy):
                 return Outcome(landed.shown, landed.kind, WAITING, batch_id(landed, None))
-            digest = sha256_of(copy)
+            digest = sha256_of_file(copy)
             if repeated := self._repeated(landed, digest):
                 return repeated
             limits = self.params.max_columns, self.params.max_decoded_mb
@@ -170,9 +147,9 @@ class Intake:
     def _repeated(self, landed: Landed, digest: str) -> Outcome | None:
         """The outcome of a file that a killed run accepted but did not move away; None for any other."""
         for part in self.accepted.same_arrival(landed, digest):
-            move = _move(landed, part)
+            move = move_of(landed, part)
             if self.landing.find(move.to) is None:
-                notes = self._moved([move])
+                notes = self.moves.make([move])
                 batch = batch_id(landed, digest)
                 return Outcome(landed.shown, landed.kind, REPEATED, batch, part, warnings=notes.get(move, ()))
         return None
@@ -236,8 +213,8 @@ class Intake:
         self.accepted.add(part)
         self._publish_page(part.id, page)
         pairs = list(zip(admitted, part.arrival.landed(), strict=True))
-        moves = [_move(one.landed, record.part) for one, record in pairs]
-        warnings = self._moved(moves)
+        moves = [move_of(one.landed, record.part) for one, record in pairs]
+        warnings = self.moves.make(moves)
         return {
             one.landed: outcome_of(one, record, warnings.get(move, ()))
             for (one, record), move in zip(pairs, moves, strict=True)
@@ -246,27 +223,12 @@ class Intake:
     def _unchanged(self, one: Admitted, part: str) -> dict[Landed, Outcome]:
         """The outcome of a file that changes nothing. It is moved beside the file that brought the same content."""
         version = sha256(one.landed.version.encode()).hexdigest()[:8]
-        move = _move(one.landed, f"{part}/again-{version}")
-        warnings = self._moved([move]).get(move, ())
+        move = move_of(one.landed, f"{part}/again-{version}")
+        warnings = self.moves.make([move]).get(move, ())
         batch = batch_id(one.landed, one.digest)
         return {
             one.landed: Outcome(one.landed.shown, one.landed.kind, UNCHANGED, batch, part, warnings=warnings)
         }
-
-    def _moved(self, moves: Sequence[Move]) -> dict[Move, tuple[str, ...]]:
-        """Move accepted files out of the landing zone, or put that off; notes about those that will be tried again."""
-        if self._later is not None:
-            self._later += moves
-            return {}
-        self.plan.moving(moves)
-        return {move: words for move in moves if (words := self._take(move))}
-
-    def _take(self, move: Move) -> tuple[str, ...]:
-        try:
-            self.landing.take(move.key, move.tag, move.to)
-        except StorageError as error:
-            return (f"accepted, but it cannot be moved to {move.to}; the next run tries again: {error}",)
-        return ()
 
     def _refuse_judged(self, one: _Read, judged: Judged) -> Outcome:
         record = refusal_of_judged(one.landed, one.digest, judged)
@@ -301,7 +263,3 @@ class Intake:
     def _publish_page(self, name: str, page: bytes) -> None:
         with whole_file(self.at.data_docs / f"{name}.html") as temporary:
             temporary.write_bytes(page)
-
-
-def _move(landed: Landed, place: str) -> Move:
-    return Move(landed.key, landed.tag, f"{PROCESSED}/{place}/{landed.name}")

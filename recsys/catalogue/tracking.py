@@ -5,7 +5,9 @@ import json
 
 from recsys import dvc
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import KINDS, all_parts, list_parts, write_json
+from recsys.catalogue.arrival import write_json
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.parts import all_parts, list_parts
 
 
 def track(at: Artifacts) -> bool:

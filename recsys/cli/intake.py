@@ -56,8 +56,8 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     """  # noqa: D301  the escape keeps click from filling the lines after it
     if bool(accept) != bool(why and why.strip()):
         raise click.UsageError("--accept BATCH and --why TEXT belong together")
+    from recsys.catalogue.arrival import AcceptedBy
     from recsys.catalogue.outcomes import LetIn
-    from recsys.catalogue.parts import AcceptedBy
     from recsys.catalogue.pseudonyms import VARIABLE, pseudonym_key, trimmed
     from recsys.effects.ingest import ingest as take_in
 

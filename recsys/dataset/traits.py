@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.dataset.trait_names import TAGS, TraitNames
 from recsys.dataset.versions import rows_at, taken
 from recsys.features.details import LIST, attribute_array

@@ -102,7 +102,8 @@ def _from_registry(
 
 def _rates(at: Artifacts, chosen: Settings) -> str:
     """Which precision to use on this machine, if enough must be encoded for it to matter."""
-    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.catalogue.kinds import CATALOGUE
+    from recsys.catalogue.parts import list_parts
     from recsys.encoders.rates import encoder_rates
 
     if sum(part.arrival.n_rows for part in list_parts(at.data, CATALOGUE)) < MEASURED_FROM:
@@ -137,7 +138,8 @@ def catalogue_texts(at: Artifacts, chosen: Settings) -> Iterator[str]:
     Yields:
         Texts of live rows.
     """
-    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.catalogue.kinds import CATALOGUE
+    from recsys.catalogue.parts import list_parts
     from recsys.features.text import item_texts
     from recsys.storage.tables import in_blocks
 

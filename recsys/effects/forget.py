@@ -25,9 +25,9 @@ from recsys.effects.forget_states import forget_in_states
 from recsys.effects.publish import publish
 from recsys.encoders.reference import TERMS
 from recsys.errors import ReleaseError, StorageError
+from recsys.publishing.entries import File
 from recsys.publishing.forgotten import files_about_people, forgotten, holds, remember
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import File
 from recsys.publishing.store import ReleaseStore
 from recsys.settings import Settings
 from recsys.storage.opening import open_storage

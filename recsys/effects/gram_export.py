@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.errors import ConfigError, ReleaseError
 from recsys.profiles.history_files import history_files, load_histories
 from recsys.profiles.item_likes import ItemLikes

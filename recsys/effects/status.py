@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import survey, waiting
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, KINDS, Part, list_parts
+from recsys.catalogue.parts import Part, list_parts
 from recsys.catalogue.pending import n_waiting
 from recsys.catalogue.refusals import standing, still_refused
 from recsys.errors import RecsysError

@@ -10,7 +10,8 @@ from typing import Any
 
 from recsys.alerts import send
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import KINDS, list_parts
+from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.parts import list_parts
 from recsys.errors import StorageError
 from recsys.monitoring.metrics import metrics
 from recsys.monitoring.page import render

@@ -18,7 +18,7 @@ from recsys.encoders.params import Precision
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
-from recsys.storage.packed import PackedFile, verify_files
+from recsys.storage.packed import PackedFile
 
 AnyReference = TypeVar("AnyReference", bound=BaseModel)
 TOKENIZER = "tokenizer.json"
@@ -131,17 +131,3 @@ class EncoderReference(BaseModel):
     def save(self, path: Path) -> None:
         """Write encoder.json atomically. A file with the same content is left alone."""
         write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
-
-
-def verify_packed(reference: EncoderReference, encoders: Path) -> None:
-    """Check every file of a packed encoder against its size and SHA-256.
-
-    Args:
-        reference: which encoder.
-        encoders: folder of packed encoders.
-
-    Raises:
-        ArtifactMissing: the encoder is not packed here.
-        EncoderError: a file is damaged; names it.
-    """
-    verify_files(encoders / reference.hash, reference.files)

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from recsys.encoders.runtime import read_model
-from recsys.encoders.torch_operations import ELEMENTWISE, HALVES, OTHERS, PRODUCTS, Operation, elementwise
+from recsys.encoders.torch_operations import ELEMENTWISE, OTHERS, elementwise
+from recsys.encoders.torch_products import HALVES, PRODUCTS, Operation
 from recsys.errors import EncoderError
 
 DTYPES = {
@@ -205,7 +206,7 @@ def _operation(node: Any, dtype: torch.dtype | None) -> Operation:  # noqa: ANN4
 
 
 def _conversion(to: torch.dtype) -> Operation:
-    """Weights of 16 bits are not widened here but where they are used, see `torch_operations`."""
+    """Weights of 16 bits are not widened here but where they are used, see `torch_products`."""
     return lambda values: values if values.dtype in HALVES and to == torch.float32 else values.to(to)
 
 

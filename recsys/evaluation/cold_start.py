@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.dataset.interactions import Interactions, make_interactions, with_opinions
 from recsys.errors import UnreadableFile

@@ -1,6 +1,5 @@
 """Provenance: what a model was trained on, and whether this may include the test data of a holdout."""
 
-import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, 
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
+from recsys.storage.checksums import sha256_of_file
 
 if TYPE_CHECKING:
     from recsys.catalogue.params import SplitParams
@@ -69,8 +69,7 @@ def identity(split: Path) -> str:
         ArtifactMissing: stage `split` has not run.
     """
     try:
-        with (split / "train.parquet").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(split / "train.parquet")
     except FileNotFoundError as error:
         raise ArtifactMissing(f"{split} holds no split", remedy="run: dvc repro split") from error
 

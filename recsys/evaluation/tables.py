@@ -1,50 +1,37 @@
-"""Read the files of a benchmark with the code that reads the landing zone. User ids are not changed.
-
-Where ingestion would quarantine a row, a benchmark stops: results on a part of the rows would be worthless.
-"""
+"""Read items, interactions, relations, vectors and lists of ids from a benchmark's files. User ids are not changed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.catalogue.batch import Batch, read_batch
-from recsys.catalogue.columns import Columns, columns_of
+from recsys.catalogue.columns import columns_of
 from recsys.catalogue.feedback import learn_scales, weighed
 from recsys.catalogue.fields import BadRow, plain_id
 from recsys.catalogue.folding import folded
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
-from recsys.catalogue.landing import ENDINGS, ZIP, ending
-from recsys.catalogue.likely_columns import likely_names
 from recsys.catalogue.opinions import WITHDRAWAL, opinions
 from recsys.catalogue.params import FeedbackParams, IngestParams
-from recsys.catalogue.pseudonyms import UsersAsGiven
 from recsys.catalogue.readers.opening import read
-from recsys.catalogue.readers.rows import LandedFile
 from recsys.catalogue.weighting import EVENTS, N_LIKES, Scales
 from recsys.errors import UnreadableFile
+from recsys.evaluation.own_files import (
+    OwnFile,
+    notes_of,
+    open_file,
+    read_all,
+    refuse_faults,
+    refuse_faulty_rows,
+    require_columns,
+)
 from recsys.evaluation.words import as_text
 
 WEIGHT = "weight"
-N_SHOWN = 5
-"""Faulty rows in a message."""
 _PART = "000001-benchmark"
-
-
-@dataclass(frozen=True)
-class OwnFile:
-    """The content of one file."""
-
-    table: pa.Table
-    n_rows: int
-    """Rows of the file."""
-    notes: tuple[str, ...]
-    """Notes for people: how ambiguous values were read, and what was left out."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +57,11 @@ def read_items(path: Path, params: IngestParams, needed: Sequence[str] = ()) -> 
         UnreadableFile: it cannot be parsed, lacks item_id, or has a faulty row; names file, row, column and value.
         BatchRefused: it is empty or too wide.
     """
-    batch = _batch(path, CATALOGUE, params, columns_of(CATALOGUE, params), needed)
-    _require(path, batch, ("item_id",))
-    lacking = [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
-    _refuse_faults(path, [*_faults(batch), *lacking])
+    batch = read_all(path, CATALOGUE, params, columns_of(CATALOGUE, params), ("item_id",), needed)
+    refuse_faulty_rows(path, batch, {"item_id": "item_id"})
     is_live = pc.invert(batch.table["deleted"])
     live = batch.table.filter(is_live)
-    notes = list(_notes(batch))
+    notes = list(notes_of(batch))
     if n_deleted := batch.table.num_rows - live.num_rows:
         notes.append(f"{n_deleted:,} deleted items left out")
     plain = [name for name in KINDS[CATALOGUE].columns if name in batch.columns and name != "deleted"]
@@ -106,19 +91,14 @@ def read_interactions(
         BatchRefused: it is empty or too wide.
     """
     columns = columns_of(INTERACTIONS, params, also={WEIGHT: "value"}, shows_values=True)
-    batch = _batch(path, INTERACTIONS, params, columns)
-    _require(path, batch, ("user_id", "item_id"))
-    faults = _faults(batch)
-    faults += [(line, "item_id is empty") for line in _lines_without(batch.table, "item_id")]
+    batch = read_all(path, INTERACTIONS, params, columns, ("user_id", "item_id"))
     is_weighted = folded(columns.names.theirs("value")) == WEIGHT
-    if is_weighted:
-        faults += [(line, f"{WEIGHT} is empty") for line in _lines_without(batch.table, "value")]
-    _refuse_faults(path, faults)
+    refuse_faulty_rows(path, batch, {"item_id": "item_id"} | ({"value": WEIGHT} if is_weighted else {}))
     found, nothing = (_by_weight if is_weighted else _as_they_are)(batch.table)
     is_cold = pc.is_in(found["item_id"], value_set=pa.array(cold, pa.string()))
     scales = learn_scales(found.filter(pc.invert(is_cold)), feedback)
     pairs, n_ended = _pairs(found, nothing, feedback, scales)
-    notes = list(_notes(batch))
+    notes = list(notes_of(batch))
     if nothing.num_rows:
         notes.append(f"{nothing.num_rows:,} rows have a weight of 0 or less: no interactions")
     if n_ended:
@@ -131,13 +111,11 @@ def read_interactions(
 
 def read_live(path: Path, kind: str, params: IngestParams) -> OwnFile:
     """Read relations or vectors, without rows that delete, in the schema of the kind. Raises what `read_items` does."""
-    batch = _batch(path, kind, params, columns_of(kind, params))
-    _require(path, batch, [group[0] for group in KINDS[kind].required])
-    names = KINDS[kind].names
-    lacking = [(line, f"{name} is empty") for name in names for line in _lines_without(batch.table, name)]
-    _refuse_faults(path, [*_faults(batch), *lacking])
+    required = [group[0] for group in KINDS[kind].required]
+    batch = read_all(path, kind, params, columns_of(kind, params), required)
+    refuse_faulty_rows(path, batch, {name: name for name in KINDS[kind].names})
     live = batch.table.filter(pc.invert(batch.table["deleted"]))
-    return OwnFile(live, batch.n_landed, tuple(_notes(batch)))
+    return OwnFile(live, batch.n_landed, tuple(notes_of(batch)))
 
 
 def read_ids(path: Path, params: IngestParams) -> list[str]:
@@ -171,12 +149,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
-    file, columns = _landed(path, CATALOGUE, params), columns_of(CATALOGUE, params)
+    file, columns = open_file(path, CATALOGUE, params), columns_of(CATALOGUE, params)
     survey = read(file)
     columns.survey(survey.rows, survey.columns, file.key)
-    _require_columns(
-        path, {columns.names.ours(name) for name in survey.columns}, survey.columns, ("item_id",)
-    )
+    require_columns(path, {columns.names.ours(name) for name in survey.columns}, survey.columns, ("item_id",))
     ids, faults = [], []
     for row in read(file).rows:
         try:
@@ -185,78 +161,8 @@ def _column_of_ids(path: Path, params: IngestParams) -> list[str]:
             ids.append(columns.identifier(columns.names.renamed(row.values), "item_id"))
         except BadRow as fault:
             faults.append((row.line, fault.detail))
-    _refuse_faults(path, faults)
+    refuse_faults(path, faults)
     return list(filter(None, ids))
-
-
-def _landed(path: Path, kind: str, params: IngestParams) -> LandedFile:
-    found = ending(path.name)
-    if found not in {*ENDINGS, ZIP}:
-        raise UnreadableFile(
-            f"{path} has none of the endings {', '.join(ENDINGS)}", remedy="convert or rename it"
-        )
-    limits, names = (params.max_columns, params.max_decoded_mb), params.column_names.get(kind, {})
-    return LandedFile(path, str(path), found, *limits, names)
-
-
-def _batch(
-    path: Path, kind: str, params: IngestParams, columns: Columns, needed: Iterable[str] = ()
-) -> Batch:
-    arrived_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    file = _landed(path, kind, params)
-    return read_batch(file, kind, arrived_at, params, UsersAsGiven(), tuple(needed), columns)
-
-
-def _require(path: Path, batch: Batch, required: Sequence[str]) -> None:
-    _require_columns(path, batch.columns, batch.columns, required)
-
-
-def _require_columns(path: Path, ours: Iterable[str], theirs: Iterable[str], required: Sequence[str]) -> None:
-    for name in required:
-        if name not in ours:
-            likely = likely_names(theirs, name)
-            hint = f"; is it {likely[0]!r}?" if likely else ""
-            raise UnreadableFile(
-                f"{path} has no column {name!r}, it has {', '.join(sorted(theirs))}{hint}",
-                remedy=f"give it the columns {', '.join(required)}",
-            )
-
-
-def _faults(batch: Batch) -> list[tuple[int, str]]:
-    return list(zip(batch.bad.lines, batch.bad.details, strict=True))
-
-
-def _lines_without(table: pa.Table, name: str) -> list[int]:
-    column = table[name]
-    is_empty = pc.is_null(column)
-    if pa.types.is_string(column.type):
-        is_empty = pc.fill_null(pc.equal(column, ""), True)
-    lines: list[int] = table["line"].filter(is_empty).to_pylist()
-    return lines
-
-
-def _refuse_faults(path: Path, faults: Sequence[tuple[int, str]]) -> None:
-    """Refuse a file with faulty rows.
-
-    Args:
-        path: the file.
-        faults: lines and what is wrong.
-
-    Raises:
-        UnreadableFile: there are any; names the first ones.
-    """
-    if not faults:
-        return
-    shown = [f"line {line}: {detail}" for line, detail in sorted(faults)[:N_SHOWN]]
-    more = [f"and {len(faults) - N_SHOWN:,} more rows"] if len(faults) > N_SHOWN else []
-    raise UnreadableFile(
-        f"{path}, {'; '.join([*shown, *more])}", remedy="correct these rows, or remove them from the file"
-    )
-
-
-def _notes(batch: Batch) -> Iterable[str]:
-    yield from batch.notes
-    yield from (f"column {name}: {why}" for name, why in sorted(batch.ignored.items()))
 
 
 def _attributes(written: Sequence[str]) -> dict[str, pa.Array]:

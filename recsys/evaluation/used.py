@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.evaluation.cold_start import N_EXAMPLES, Task, unknown_items
-from recsys.evaluation.tables import WEIGHT, OwnFile
+from recsys.evaluation.own_files import OwnFile
+from recsys.evaluation.tables import WEIGHT
 from recsys.evaluation.words import text_columns
 
 

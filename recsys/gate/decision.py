@@ -6,8 +6,9 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.report import CHAMPION, Report
+from recsys.gate.margins import judged_model
 from recsys.gate.params import GateParams
-from recsys.gate.rules import judged_model, rules_for
+from recsys.gate.rules import rules_for
 from recsys.storage.atomic import write_whole
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
 from recsys.gate.decision import Decision
 from recsys.gate.drawing import Difference, bars, curves, differences, label, margins
+from recsys.gate.margins import JUDGED_SLICE, WHERE, judged_model, tolerances, won_on
 from recsys.gate.params import GateParams
-from recsys.gate.rules import JUDGED_SLICE, WHERE, judged_model, tolerances, won_on
 from recsys.gate.template import TEMPLATE
 from recsys.ranking.intervals import Interval
 

@@ -6,19 +6,22 @@ more often than they claim, and more so with more users (Urbano, Lima & Hanjalic
 
 from collections.abc import Callable
 
-from recsys.evaluation.report import CHALLENGER, CHAMPION, Report, SliceReport
+from recsys.evaluation.report import CHALLENGER, CHAMPION, Report
+from recsys.gate.margins import (
+    JUDGED_SLICE,
+    WHERE,
+    judged_model,
+    mixed_over_seeds,
+    over_champion,
+    slice_of,
+    unknown_metric,
+    won_alone,
+    won_slices,
+)
 from recsys.gate.params import GateParams
 from recsys.gate.people import keeps_gap, keeps_groups, keeps_regret
 from recsys.gate.robustness import keeps_robustness, resists_stuffing
 from recsys.ranking.intervals import Interval
-
-JUDGED_SLICE = "cold"
-WHERE = {name: f"{name} items" for name in ("cold", "warm", "head", "tail")} | {"mixed": "mixed lists"}
-
-
-def judged_model(report: Report) -> str:
-    """The challenger where there is one, else the champion."""
-    return CHAMPION if report.challenger_hash is None else CHALLENGER
 
 
 def no_leaks(report: Report, params: GateParams) -> str | None:
@@ -41,7 +44,7 @@ def nobody_saw_the_answers(report: Report, params: GateParams) -> str | None:
 
 def enough_users(report: Report, params: GateParams) -> str | None:
     """Enough test users interacted with a cold item."""
-    n_users = _slice(report, JUDGED_SLICE).n_users
+    n_users = slice_of(report, JUDGED_SLICE).n_users
     if n_users >= params.min_test_users:
         return None
     return (
@@ -52,7 +55,7 @@ def enough_users(report: Report, params: GateParams) -> str | None:
 
 def beats_every_floor(report: Report, params: GateParams) -> str | None:
     """On cold items every floor is clearly beaten."""
-    cold = _slice(report, JUDGED_SLICE)
+    cold = slice_of(report, JUDGED_SLICE)
     if judged_model(report) == CHAMPION:
         margins = cold.margins
     else:
@@ -63,7 +66,7 @@ def beats_every_floor(report: Report, params: GateParams) -> str | None:
     for floor, by_metric in margins.items():
         margin = by_metric.get(params.floor_metric)
         if margin is None:
-            return _unknown(params.floor_metric, by_metric)
+            return unknown_metric(params.floor_metric, by_metric)
         if not margin.low >= params.min_margin_over_floor:
             lost.append(f"{floor} ({margin})")
     if not lost:
@@ -76,7 +79,7 @@ def beats_every_floor(report: Report, params: GateParams) -> str | None:
 
 def covers_enough(report: Report, params: GateParams) -> str | None:
     """Enough of the cold candidates are in at least one list."""
-    scores = _slice(report, JUDGED_SLICE).models.get(judged_model(report))
+    scores = slice_of(report, JUDGED_SLICE).models.get(judged_model(report))
     share = scores.metrics.get(f"coverage@{report.k}") if scores else None
     if share is None:
         return "coverage of the cold items is unknown"
@@ -91,11 +94,11 @@ def beats_champion(report: Report, params: GateParams) -> str | None:
     A champion may be as good on cold items as their texts allow. Then a challenger is still worth promoting if it has
     learned to rank warm items better.
     """
-    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
+    cold = over_champion(report, JUDGED_SLICE, params.floor_metric)
     if isinstance(cold, str):
         return cold
-    mixed = _over_champion(report, "mixed", params.floor_metric)
-    if _won(cold, mixed, params):
+    mixed = over_champion(report, "mixed", params.floor_metric)
+    if won_slices(cold, mixed, params):
         return None
     return _not_better(params, cold, mixed, "")
 
@@ -107,20 +110,20 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
     resampled together (`ranking.intervals.bootstrap_over_seeds`). With users alone, one lucky seed could compensate
     for bad ones.
     """
-    cold, metric = _slice(report, JUDGED_SLICE), params.floor_metric
+    cold, metric = slice_of(report, JUDGED_SLICE), params.floor_metric
     if not cold.over_seeds:
         return f"no test user interacted with a {JUDGED_SLICE} item, so the seeds could not be compared there"
     over = cold.over_seeds.get(metric)
     if over is None:
-        return _unknown(metric, cold.over_seeds)
-    mixed = _mixed_over_seeds(report, metric)
+        return unknown_metric(metric, cold.over_seeds)
+    mixed = mixed_over_seeds(report, metric)
     means = [(one.over_champion[metric].mean, trained.seed) for trained, one in report.seeds_on(cold)]
     (lowest, worst), (highest, best) = min(means), max(means)
     of_seeds = (
         f" in the mean of {len(means)} seeds (on cold items lowest {lowest:+.4f} with seed {worst}, "
         f"highest {highest:+.4f} with seed {best})"
     )
-    wins_alone, wins_over_seeds = _won_alone(report, params), _won(over, mixed, params)
+    wins_alone, wins_over_seeds = won_alone(report, params), won_slices(over, mixed, params)
     if not wins_over_seeds:
         return _not_better(params, over, mixed, of_seeds)
     # `beats_champion` refuses a challenger that won nowhere.
@@ -130,16 +133,6 @@ def beats_champion_with_other_seeds(report: Report, params: GateParams) -> str |
         f"{metric} is clearly better than the champion's{of_seeds} on {WHERE[wins_over_seeds[0]]} alone, "
         f"but the challenger's own on {WHERE[wins_alone[0]]} alone: all seeds must confirm where it is better"
     )
-
-
-def won_on(report: Report, params: GateParams) -> str:
-    """The slice on which the challenger must be clearly better: `mixed` if it wins only there, else `cold`.
-
-    With several seeds their mean must win there too.
-    """
-    wins_alone, wins_over_seeds = _won_alone(report, params), _won_over_seeds(report, params)
-    confirmed = tuple(name for name in wins_alone if name in wins_over_seeds)
-    return next(iter(confirmed or wins_alone), JUDGED_SLICE)
 
 
 def keeps_warm(report: Report, params: GateParams) -> str | None:
@@ -170,7 +163,7 @@ def keeps_coverage(report: Report, params: GateParams) -> str | None:
 def keeps_exposure(report: Report, params: GateParams) -> str | None:
     """Exposure of cold items (Gini) becomes no more uneven than tolerated."""
     metric = f"gini@{report.k}"
-    change = _over_champion(report, JUDGED_SLICE, metric)
+    change = over_champion(report, JUDGED_SLICE, metric)
     if isinstance(change, str):
         return change
     if change.high <= params.max_rise_gini:
@@ -222,48 +215,6 @@ def rules_for(report: Report) -> tuple[Rule, ...]:
     return RULES + for_challenger + (SEED_RULES if report.seeds else ())
 
 
-def tolerances(report: Report, params: GateParams) -> dict[str, float]:
-    """Slice -> the bound that the lower end of (challenger - champion) must reach, or exceed on the slice `won_on`."""
-    kept = {
-        JUDGED_SLICE: -params.max_loss_cold,
-        "warm": -params.max_loss_warm,
-        "head": -params.max_loss_head,
-        "tail": -params.max_loss_tail,
-        "mixed": -params.max_loss_mixed,
-    }
-    return kept | {won_on(report, params): params.min_margin_over_champion}
-
-
-def _won(cold: Interval, mixed: Interval | str, params: GateParams) -> tuple[str, ...]:
-    """Slices on which challenger minus champion is large enough; `mixed` is a text where it could not be compared."""
-    margin = params.min_margin_over_champion
-    is_kept = cold.keeps(params.max_loss_cold)
-    is_won = {
-        JUDGED_SLICE: cold.low > margin,
-        "mixed": is_kept and isinstance(mixed, Interval) and mixed.low > margin,
-    }
-    return tuple(name for name, is_so in is_won.items() if is_so)
-
-
-def _won_alone(report: Report, params: GateParams) -> tuple[str, ...]:
-    """`_won` for the challenger itself, which would be promoted."""
-    cold = _over_champion(report, JUDGED_SLICE, params.floor_metric)
-    mixed = _over_champion(report, "mixed", params.floor_metric)
-    return () if isinstance(cold, str) else _won(cold, mixed, params)
-
-
-def _won_over_seeds(report: Report, params: GateParams) -> tuple[str, ...]:
-    """`_won` for the mean of all seeds; for the challenger where it was trained only once."""
-    if not report.seeds:
-        return _won_alone(report, params)
-    over = _slice(report, JUDGED_SLICE).over_seeds.get(params.floor_metric)
-    return _won(over, _mixed_over_seeds(report, params.floor_metric), params) if over else ()
-
-
-def _mixed_over_seeds(report: Report, metric: str) -> Interval | str:
-    return _slice(report, "mixed").over_seeds.get(metric, "there is no test user for mixed lists")
-
-
 def _not_better(params: GateParams, cold: Interval, mixed: Interval | str, of_seeds: str) -> str:
     bound = f"{params.min_margin_over_champion:+g}"
     return (
@@ -274,7 +225,7 @@ def _not_better(params: GateParams, cold: Interval, mixed: Interval | str, of_se
 
 
 def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | None:
-    change = _over_champion(report, name, metric)
+    change = over_champion(report, name, metric)
     if isinstance(change, str):
         return change
     if change.keeps(max_loss):
@@ -283,23 +234,3 @@ def _no_worse(report: Report, name: str, metric: str, max_loss: float) -> str | 
         f"{metric} on {WHERE[name]} may fall too far below the champion's ({change}): the lower end must reach "
         f"{-max_loss:+g}"
     )
-
-
-def _over_champion(report: Report, name: str, metric: str) -> Interval | str:
-    """Challenger minus champion, or a reason to refuse where they could not be compared."""
-    part = _slice(report, name)
-    by_metric = part.challenger_margins.get(CHAMPION, {})
-    if not by_metric:
-        return (
-            f"there is no test user for {WHERE[name]}, so challenger and champion could not be compared there"
-        )
-    return by_metric[metric] if metric in by_metric else _unknown(metric, by_metric)
-
-
-def _unknown(metric: str, by_metric: dict[str, Interval]) -> str:
-    return f"gate.floor_metric {metric!r} is not in the report, which has {', '.join(by_metric)}"
-
-
-def _slice(report: Report, name: str) -> SliceReport:
-    empty = SliceReport(name=name, n_users=0, n_candidates=0, n_positives=0, models={}, margins={})
-    return report.slice(name) or empty

@@ -17,7 +17,8 @@ from recsys.encoders.reference import REFERENCE as ENCODER_REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.heads.reference import REFERENCE as HEAD_REFERENCE
 from recsys.models.legacy import as_legacy
-from recsys.models.reference import REFERENCE, ModelReference, Part, RankerPart
+from recsys.models.parts import Part, RankerPart
+from recsys.models.reference import REFERENCE, ModelReference
 from recsys.storage.packed import (
     STAGING,
     PackedFile,

@@ -7,27 +7,18 @@ Each part has a hash of its own. What is computed is keyed by the parts it depen
     users, lists, search   users, ranker and weights of search   (nothing is encoded or projected for them)
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.encoders.reference import EncoderReference, read_reference
 from recsys.errors import ArtifactMissing
 from recsys.heads.reference import HeadReference
 from recsys.models.legacy import parts_of_legacy
+from recsys.models.parts import Part, RankerPart, SearchPart, UsersPart, hash_of_parts
 from recsys.storage.atomic import write_whole
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
@@ -35,9 +26,6 @@ from recsys.storage.packed import PackedFile
 REFERENCE = "model.json"
 LEGACY = "encoder.json"
 """Name of the file before models had parts; read where there is no model.json."""
-DOT = "dot"
-"""The ranker without files: it orders by the inner product of user and item profile."""
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class RegistryEntry(BaseModel):
@@ -48,75 +36,6 @@ class RegistryEntry(BaseModel):
     model: str
     version: str
     run_id: str | None
-
-
-class UsersPart(BaseModel):
-    """How user profiles are computed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ridge_lambda: float | None = Field(default=None, gt=0)
-    """λ that validation chose; None: `users.ridge_lambda` of params.yaml holds."""
-    weighting: Weighting | None = None
-    """How much likes and dislikes count, as validation chose it. None, and not written: yes or no."""
-    prior_weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Weight of the prior that validation chose with λ. None, and not written: without one, or where there is no λ
-    either, `users.prior_weight` of params.yaml holds."""
-
-    @model_serializer(mode="wrap")
-    def _without_unchosen(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is None, except for λ, which keeps the bytes of other models."""
-        written: dict[str, Any] = plain(self)
-        return {name: one for name, one in written.items() if name == "ridge_lambda" or one is not None}
-
-
-class SearchPart(BaseModel):
-    """Weights of search that validation chose. Where one is None, section `search` of params.yaml applies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lexical_weight: float | None = Field(default=None, ge=0, le=1)
-    """Weight of words beside profiles, in search."""
-    user_weight: Weight | None = None
-    """Weight of the user who searches, beside both."""
-    text_weight: Weight | None = None
-    """Words about a user count as much as this many items that the user likes."""
-    typical_weight: Weight | None = None
-    """Where nothing is known of a user, what all users like counts as much as this many items that the user likes."""
-    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Makes probabilities of the scores of search; None: there are none."""
-
-    @model_serializer(mode="wrap")
-    def _without_temperature(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `temperature` out where it is None, which keeps the bytes of older models."""
-        written: dict[str, Any] = plain(self)
-        if self.temperature is None:
-            written.pop("temperature", None)
-        return written
-
-
-class RankerPart(BaseModel):
-    """How candidates are ordered."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = DOT
-    hash: Sha256 | None = None
-    """Hash over name and files; None where the ranker has no files."""
-    files: tuple[PackedFile, ...] = ()
-
-
-@dataclass(frozen=True)
-class Part:
-    """The files of one part in a cache."""
-
-    kind: Literal["encoder", "head", "ranker"]
-    hash: str
-    files: tuple[PackedFile, ...]
-
-    def folder(self, cache: Path) -> Path:
-        """<cache>/encoders/<hash>, and likewise heads and rankers."""
-        return cache / f"{self.kind}s" / self.hash
 
 
 class ModelReference(BaseModel):
@@ -164,7 +83,7 @@ class ModelReference(BaseModel):
             weighting = None
         ranker = ranker or RankerPart()
         users = UsersPart(ridge_lambda=ridge_lambda, weighting=weighting, prior_weight=prior_weight)
-        named = _hash_of(encoder, head, users, ranker, search)
+        named = hash_of_parts(encoder, head, users, ranker, search)
         return cls(hash=named, encoder=encoder, head=head, users=users, ranker=ranker, search=search)
 
     @model_validator(mode="after")
@@ -175,7 +94,7 @@ class ModelReference(BaseModel):
             return self  # the hash of the old form covers the encoder's files and λ together
         if self.ranker.files and self.ranker.hash is None:
             raise ValueError(f"ranker {self.ranker.name} has files and no hash")
-        if self.hash != _hash_of(self.encoder, self.head, self.users, self.ranker, self.search):
+        if self.hash != hash_of_parts(self.encoder, self.head, self.users, self.ranker, self.search):
             raise ValueError(f"{self.hash[:10]} is not the hash of these parts")
         return self
 
@@ -292,23 +211,3 @@ class ModelReference(BaseModel):
             yield Part("head", self.head.hash, self.head.files)
         if (ranker := self.ranker_part) is not None and ranker.kind == "ranker":
             yield ranker
-
-
-def _hash_of(
-    encoder: EncoderReference,
-    head: HeadReference | None,
-    users: UsersPart,
-    ranker: RankerPart,
-    search: SearchPart | None,
-) -> str:
-    is_bare = head is None and ranker.hash is None and search is None
-    if is_bare and users.ridge_lambda is None and users.weighting is None:
-        return encoder.hash
-    hashes: list[Any] = [encoder.hash, head.hash if head else None, users.ridge_lambda, ranker.hash]
-    if search is not None:  # models from before there were weights keep their hashes
-        hashes.append(search.model_dump(exclude_none=True))
-    if users.weighting is not None:
-        hashes.append({"weighting": users.weighting.model_dump()})
-    if users.prior_weight is not None:
-        hashes.append({"prior_weight": users.prior_weight})
-    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

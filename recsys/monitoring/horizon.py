@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from recsys.catalogue.parts import Arrival as Record
+from recsys.catalogue.arrival import Arrival as Record
 from recsys.catalogue.parts import Part
 
 

@@ -9,7 +9,6 @@ the other dimensions only. Over both it would remove from the words what the oth
 items share changes over time. The first of these dimensions completes unit length; users have 0 there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,23 +97,3 @@ class Ridge:
         profile_DI = vectors_ID.T.astype(np.float64)
         profile_DI[: n_completing(self.lexical_width)] = 0
         return np.asarray(np.linalg.norm(solve_triangular(self._factor, profile_DI, lower=True), axis=0))
-
-
-def sums_of(
-    histories: Sequence[Sequence[str]], row_of_item: dict[str, int], vectors_ID: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Sum the profiles of each history's items, b_UD = Σ x. Items without a profile are left out.
-
-    Args:
-        histories: distinct item ids per user.
-        row_of_item: item id -> row of `vectors_ID`.
-        vectors_ID: item profiles.
-
-    Returns:
-        b_UD float64.
-    """
-    b_UD = np.zeros((len(histories), vectors_ID.shape[1]))
-    for user, items in enumerate(histories):
-        rows = [row_of_item[item] for item in items if item in row_of_item]
-        b_UD[user] = vectors_ID[rows].sum(axis=0, dtype=np.float64)
-    return b_UD

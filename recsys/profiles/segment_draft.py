@@ -2,7 +2,6 @@
 
 import mmap
 import os
-from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.errors import disk_full
-from recsys.profiles.items import CONTENT_HASH, SCHEMA, VIEW_SHARES, Segment, segment_of
+from recsys.profiles.items import CONTENT_HASH, SCHEMA, VIEW_SHARES, Segment
 from recsys.storage.atomic import TEMPORARY_PREFIX, write_parquet
 
 # Shape suffixes: N live rows, D dimension, B rows of one block.
@@ -140,32 +139,3 @@ def _reserve(file: BinaryIO, n_bytes: int) -> None:
         os.posix_fallocate(file.fileno(), 0, n_bytes)
     else:  # macOS
         file.truncate(n_bytes)
-
-
-def write_segment(
-    folder: Path,
-    name: str,
-    rows: pa.Table,
-    vectors: NDArray[np.float32],
-    waits: NDArray[np.bool_] | None = None,
-) -> Segment:
-    """Write one segment whose vectors are all at hand.
-
-    Args:
-        folder: artifacts/profiles/<role>.
-        name: <part>-<key16>.
-        rows: see `SegmentDraft.finish`.
-        vectors: float32 [n_live, D], rows of length 1, in the order of the live rows.
-        waits: see `SegmentDraft.finish`.
-
-    Returns:
-        The segment.
-
-    Raises:
-        ValueError: order, count, type or norm is wrong.
-    """
-    if vectors.dtype != np.float32 or vectors.ndim != len("ND"):
-        raise ValueError(f"segment {name}: needs float32 [N, D], got {vectors.dtype} {vectors.shape}")
-    draft = SegmentDraft(segment_of(folder, name), *vectors.shape)
-    draft.write(slice(None), vectors)
-    return draft.finish(rows, waits)

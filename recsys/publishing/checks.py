@@ -13,9 +13,10 @@ from recsys.errors import ReleaseError
 from recsys.features.text import feature_files, join_fields
 from recsys.models.opening import open_model
 from recsys.models.reference import ModelReference
+from recsys.publishing.entries import File, SmokeQuery
 from recsys.publishing.object_files import ObjectFiles
 from recsys.publishing.params import PublishParams
-from recsys.publishing.release import File, Manifest, SmokeQuery
+from recsys.publishing.release import Manifest
 from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.users_recall import UsersRecall
 from recsys.storage.atomic import whole_file

@@ -6,8 +6,9 @@ from typing import Literal, Self
 from pydantic import Field
 
 from recsys.errors import ReleaseError
+from recsys.publishing.entries import Frozen
 from recsys.publishing.formats import FORMAT, refuse_newer
-from recsys.publishing.release import Frozen, ReleaseId
+from recsys.publishing.release import ReleaseId
 
 
 class Hold(Frozen):

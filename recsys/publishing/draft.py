@@ -16,6 +16,14 @@ from recsys.features.text import PREPROCESSING_VERSION
 from recsys.features.views_file import made_of
 from recsys.models.reference import ModelReference
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
+from recsys.publishing.entries import (
+    File,
+    Preprocessing,
+    ReleasedSearch,
+    ReleasedSegment,
+    ReleasedUsers,
+    format_of_indexes,
+)
 from recsys.publishing.formats import (
     ALIKE,
     BY_EVENT,
@@ -32,15 +40,7 @@ from recsys.publishing.formats import (
 from recsys.publishing.hashing import Hasher
 from recsys.publishing.origin import provenance_of
 from recsys.publishing.params import PublishParams
-from recsys.publishing.release import (
-    File,
-    Manifest,
-    Preprocessing,
-    ReleasedSearch,
-    ReleasedSegment,
-    ReleasedUsers,
-    format_of_indexes,
-)
+from recsys.publishing.release import Manifest
 from recsys.publishing.released_data import (
     landed_in,
     released_histories,

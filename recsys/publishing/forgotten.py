@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from recsys.errors import ReleaseError, SwapLost
-from recsys.publishing.release import File, Manifest
+from recsys.publishing.entries import File
+from recsys.publishing.release import Manifest
 from recsys.storage.clock import time_of_storage
 from recsys.storage.protocol import Storage
 

@@ -1,10 +1,10 @@
 """Make manifest entries of a workspace's files. A published file named by content key is not read again."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from recsys.publishing.release import File
+from recsys.publishing.entries import File
+from recsys.storage.checksums import sha256_of_file
 
 
 class Hasher:
@@ -21,9 +21,8 @@ class Hasher:
 
     def hashed(self, path: Path) -> File:
         """Any file."""
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        return self._remember(File(name=path.name, size=path.stat().st_size, sha256=digest), path)
+        found = File(name=path.name, size=path.stat().st_size, sha256=sha256_of_file(path))
+        return self._remember(found, path)
 
     def named(self, file: File, path: Path) -> File:
         """Entry of a file whose checksum is known."""

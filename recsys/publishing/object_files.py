@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recsys.errors import ReleaseError
-from recsys.publishing.release import File
+from recsys.publishing.entries import File
 from recsys.publishing.store import object_key
 from recsys.publishing.verified import VerifiedFiles
 from recsys.storage.folder import FolderStorage

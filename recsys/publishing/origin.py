@@ -6,10 +6,12 @@ from typing import Any
 import yaml
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import Arrival, Part
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.parts import Part
 from recsys.models.reference import ModelReference
 from recsys.publishing.hashing import Hasher
-from recsys.publishing.release import LandedFile, Manifest, ModelVersion, PartReport, Provenance
+from recsys.publishing.provenance import LandedFile, ModelVersion, PartReport, Provenance
+from recsys.publishing.release import Manifest
 
 
 def provenance_of(

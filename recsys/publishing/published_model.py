@@ -9,8 +9,8 @@ from recsys.errors import EncoderError
 from recsys.models.packed import is_whole, land_part, remember_model
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import NAME, segment_of
+from recsys.publishing.entries import File, ReleasedSegment
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import File, ReleasedSegment
 from recsys.publishing.store import ReleaseStore
 from recsys.storage.atomic import whole_file, write_whole
 from recsys.storage.protocol import Storage

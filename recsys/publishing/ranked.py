@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recsys.errors import EncoderError, ReleaseError
+from recsys.publishing.entries import File
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import File, Manifest
+from recsys.publishing.release import Manifest
 from recsys.ranking.ranker import Ranker
 from recsys.ranking.rankers import ranker_class
 from recsys.ranking.typical import Typical

@@ -1,12 +1,10 @@
 """Rebase a draft: add this workspace's changes since its last publication to the release that won the race."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
@@ -20,32 +18,17 @@ from recsys.profiles.shared_prior import prior_key, prior_of
 from recsys.profiles.sharing import NOTHING_SHARED, Sharing
 from recsys.profiles.users_summary import prior_name
 from recsys.publishing.draft import Draft
+from recsys.publishing.entries import File, ReleasedPrior, ReleasedUsers, format_of_indexes
 from recsys.publishing.formats import RELATED, WEIGHTED, WITH_PRIOR
+from recsys.publishing.merging import Holder, merged, refuse_two_mergers
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import (
-    File,
-    Manifest,
-    Provenance,
-    ReleasedPrior,
-    ReleasedUsers,
-    format_of_indexes,
-)
+from recsys.publishing.provenance import Provenance
+from recsys.publishing.release import Manifest
 from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.spent import ReleasedPrivacy
 from recsys.publishing.withheld import Withheld
 from recsys.storage.arrays import npy_bytes
 from recsys.storage.atomic import write_whole
-
-
-class Holder(Protocol):
-    """A segment or a history; it holds the rows of some landed parts."""
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Landed parts."""
-
-
-H = TypeVar("H", bound=Holder)
 
 
 @dataclass(frozen=True)
@@ -87,11 +70,11 @@ def rebase(
     key_check = _one_key(ours.manifest, theirs)
     view_parts = _view_parts(ours.manifest, theirs)
     withheld = _withheld(ours.manifest, base, theirs)
-    segments = _merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
-    histories = _merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
+    segments = merged(ours.manifest.segments, theirs.segments, base.names, lambda s: s.rows.name)
+    histories = merged(ours.manifest.histories, theirs.histories, base.names, lambda h: h.file.name)
     _refuse_mixture(ours.manifest, theirs, segments)
-    _refuse_two_mergers(theirs, segments)
-    _refuse_two_mergers(theirs, histories)
+    refuse_two_mergers(theirs.id, segments)
+    refuse_two_mergers(theirs.id, histories)
     draft = ours.manifest.model_copy(
         update={
             "segments": segments,
@@ -161,31 +144,6 @@ def _withheld(ours: Manifest, base: Base, theirs: Manifest) -> tuple[Withheld, .
     return tuple(dict.fromkeys((*ours.withheld, *theirs.withheld)))
 
 
-def _merged(
-    ours: Sequence[H], theirs: Sequence[H], base: Collection[str], name: Callable[[H], str]
-) -> tuple[H, ...]:
-    our_names, their_names = {name(h) for h in ours}, {name(h) for h in theirs}
-    kept = [h for h in ours if name(h) in their_names or name(h) not in base]
-    kept += [h for h in theirs if name(h) not in our_names and name(h) not in base]
-    return tuple(sorted(_needed(kept), key=name))
-
-
-def _needed(holders: Sequence[H]) -> list[H]:
-    """Leave out holders whose parts others cover; of equal ones the first (ours) stays."""
-    places: dict[str, list[int]] = {}
-    for place, holder in enumerate(holders):
-        for part in holder.parts:
-            places.setdefault(part, []).append(place)
-    return [holder for place, holder in enumerate(holders) if not _covered(place, holders, places)]
-
-
-def _covered(place: int, holders: Sequence[Holder], places: Mapping[str, Sequence[int]]) -> bool:
-    mine = set(holders[place].parts)
-    rivals = {rival for part in mine for rival in places[part]} - {place}
-    covering = [(rival, set(holders[rival].parts)) for rival in rivals]
-    return any(mine < parts or (mine == parts and rival < place) for rival, parts in covering)
-
-
 def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]) -> None:
     if ours.model.profiles_hash == theirs.model.profiles_hash and ours.preprocessing == theirs.preprocessing:
         return
@@ -196,18 +154,6 @@ def _refuse_mixture(ours: Manifest, theirs: Manifest, segments: Iterable[Holder]
             f"release {theirs.id} has parts that this workspace lacks ({', '.join(foreign[:5])}), made with another "
             "encoder, head or other texts: the two cannot be one release",
             remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish",
-        )
-
-
-def _refuse_two_mergers(theirs: Manifest, holders: Iterable[Holder]) -> None:
-    """Refuse a part that both sides merged with different others: its rows would be there twice."""
-    counted = Counter(part for holder in holders for part in holder.parts)
-    twice = sorted(part for part, n in counted.items() if n > 1)
-    if twice:
-        raise ReleaseError(
-            f"this workspace and release {theirs.id} have merged part {twice[0]} with different others",
-            remedy="bring this workspace's data up to date (git pull, dvc pull), run dvc repro, then publish; "
-            "let only one workspace run `recsys compact`",
         )
 
 

@@ -3,175 +3,32 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from recsys.errors import ReleaseError
 from recsys.models.legacy import as_legacy, parts_of_legacy
 from recsys.models.reference import ModelReference
-from recsys.publishing.formats import COMPACT, FORMAT, NEWEST, PARTED, SIGNS, refuse_newer
-from recsys.publishing.spent import ReleasedPrivacy
+from recsys.publishing.entries import (
+    Count,
+    File,
+    Frozen,
+    Preprocessing,
+    ReleasedHistory,
+    ReleasedSearch,
+    ReleasedSegment,
+    ReleasedUsers,
+    SmokeQuery,
+)
+from recsys.publishing.formats import FORMAT, NEWEST, PARTED, refuse_newer
+from recsys.publishing.provenance import Provenance
 from recsys.publishing.withheld import Withheld
 from recsys.retrieval.params import WIDEST_SEARCH
-from recsys.storage.names import PlainName, Sha256
+from recsys.storage.names import PlainName
 
 RELEASE_ID = re.compile(r"[0-9]{6,12}-[0-9a-f]{10}")
 ReleaseId = Annotated[str, StringConstraints(pattern=rf"\A{RELEASE_ID.pattern}\z")]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Frozen(BaseModel):
-    """Immutable; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class File(Frozen):
-    """One object of the store."""
-
-    name: PlainName
-    """Name of the file in the workspace."""
-    size: Count
-    """Bytes."""
-    sha256: Sha256
-    """SHA-256 of its content, in hex; its key in the store is objects/<sha256>."""
-
-
-class Preprocessing(Frozen):
-    """How an item's fields become one text."""
-
-    version: int
-    fields: tuple[str, ...]
-    max_chars: int
-
-
-class SegmentIndex(Frozen):
-    """How a segment is searched."""
-
-    kind: Literal["exact", "signs", "compact", "graph", "hnsw", "ivf"]
-    file: File | None
-    """File of the index; None where search is exact."""
-    recall: float
-    """Recall@10 against exact search, for a sample of queries."""
-
-
-class ReleasedSegment(Frozen):
-    """Item profiles of one part, or of several merged ones."""
-
-    name: PlainName
-    parts: tuple[PlainName, ...]
-    """Landed parts whose rows it holds."""
-    n_items: Count
-    n_deleted: Count
-    rows: File
-    vectors: File
-    index: SegmentIndex
-    details: File | None = None
-    """What a page shows of its items; None, and not written, in releases from before there were details."""
-    terms: File | None = None
-    """Which words occur in which of its items; None, and not written, in releases without them."""
-    facts: File | None = None
-    """Relations of its items, for explanations; None, and not written, where none has any."""
-
-
-class ReleasedHistory(Frozen):
-    """Interactions of one part, or of several merged ones."""
-
-    part: PlainName
-    parts: tuple[PlainName, ...]
-    """Landed parts whose pairs it holds."""
-    file: File
-
-
-class ReleasedPrior(Frozen):
-    """The prior of ridge users, see `recsys/profiles/prior.py`."""
-
-    file: File
-    """float32 [r, d], the rows with their weight; named by the key of what it was made of. The last digits depend on
-    the processor, so of one key the file that was published first stays."""
-    n_rows: Annotated[int, Field(ge=1)]
-    """r."""
-
-
-class ReleasedUsers(Frozen):
-    """What is the same for all users."""
-
-    gram: File
-    """float64 [d, d], XᵀX over the items that have an interaction."""
-    ridge_lambda: float = Field(gt=0)
-    n_users: Count
-    n_items: Count
-    """Live items that have an interaction."""
-    prior: ReleasedPrior | None = None
-    """What tastes have in common; None, and not written, where there is no prior."""
-    privacy: ReleasedPrivacy | None = None
-    """Of gram, n_users and n_items; None, and not written, where they have no noise."""
-
-
-class ReleasedSearch(Frozen):
-    """How items are found by words: as section `search` says it, with the weights that validation chose."""
-
-    k1: float = Field(ge=0, allow_inf_nan=False)
-    b: float = Field(ge=0, le=1)
-    lexical_weight: float = Field(ge=0, le=1)
-    user_weight: float = Field(ge=0, allow_inf_nan=False)
-    text_weight: float = Field(ge=0, allow_inf_nan=False)
-    typical_weight: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Weight of the typical history; None, and not written, in releases that are older than it."""
-    temperature: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Makes probabilities of scores; None, and not written, where validation chose none."""
-
-
-class SmokeQuery(Frozen):
-    """A text and its recorded neighbours."""
-
-    text: str
-    neighbours: tuple[str, ...]
-
-
-class LandedFile(Frozen):
-    """Where a part came from."""
-
-    part: PlainName
-    kind: str
-    source: str
-    """The landed file's name, given by its producer. Only for display, never used as a path."""
-    sha256: Sha256
-    arrived_at: str
-    n_rows: int
-    n_quarantined: int
-    accepted_by: dict[str, str] | None
-    """Who let a refused batch in, and why."""
-    data_version: str | None
-    """Hash in data.dvc when the part was first published."""
-
-
-class ModelVersion(Frozen):
-    """The model's version in the registry."""
-
-    run_id: str | None
-    version: str
-
-
-class PartReport(Frozen):
-    """Data docs of one part."""
-
-    part: PlainName
-    file: File
-
-
-class Provenance(Frozen):
-    """What is needed to make the release again, and to trace a profile to its source."""
-
-    data_dvc: str | None
-    """Text of data.dvc."""
-    dvc_lock: str | None
-    """Text of dvc.lock, with its stages sorted by name."""
-    mlflow: ModelVersion | None
-    data_reports: tuple[PartReport, ...]
-    arrivals: tuple[LandedFile, ...]
 
 
 class Manifest(Frozen):
@@ -286,7 +143,7 @@ class Manifest(Frozen):
 
     def answering_files(self) -> tuple[File, ...]:
         """Every object that answers are made of: all but reports. One may come twice."""
-        found = [file for segment in self.segments for file in _files_of(segment)]
+        found = [file for segment in self.segments for file in segment.files]
         found += [history.file for history in self.histories]
         found += [File(**file.model_dump()) for file in self.model.files]
         return (*found, self.users.gram, *([self.users.prior.file] if self.users.prior else []))
@@ -301,17 +158,6 @@ class Manifest(Frozen):
     def same_content(self, other: "Manifest") -> bool:
         """Whether both are the same to a reader; parent, provenance and smoke lists do not count."""
         return _content(self) == _content(other)
-
-
-def format_of_indexes(segments: Iterable[ReleasedSegment]) -> Literal[1, 14, 16]:
-    """The oldest format whose readers know how some segments are searched."""
-    kinds = {segment.index.kind for segment in segments}
-    return SIGNS if "signs" in kinds else COMPACT if "compact" in kinds else FORMAT
-
-
-def _files_of(segment: ReleasedSegment) -> tuple[File, ...]:
-    files = (segment.rows, segment.vectors, segment.index.file, segment.details, segment.terms, segment.facts)
-    return tuple(file for file in files if file)
 
 
 def _content(manifest: Manifest) -> tuple[object, ...]:

@@ -22,16 +22,16 @@ from recsys.profiles.history_files import history_key
 from recsys.profiles.items import Segment, list_segments, segment_name
 from recsys.profiles.sharing import Sharing
 from recsys.profiles.users_summary import PriorSummary, UsersSummary, prior_name, users_key
-from recsys.publishing.hashing import Hasher
-from recsys.publishing.params import PublishParams
-from recsys.publishing.release import (
-    Manifest,
+from recsys.publishing.entries import (
     ReleasedHistory,
     ReleasedPrior,
     ReleasedSegment,
     ReleasedUsers,
     SegmentIndex,
 )
+from recsys.publishing.hashing import Hasher
+from recsys.publishing.params import PublishParams
+from recsys.publishing.release import Manifest
 from recsys.publishing.row_checks import count_rows
 from recsys.publishing.spent import ReleasedPrivacy
 

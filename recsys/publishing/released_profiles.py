@@ -21,8 +21,9 @@ from recsys.profiles.item_ids import NamedRows
 from recsys.profiles.items import Latest, Segment, latest
 from recsys.profiles.ridge import Ridge
 from recsys.profiles.shares import ItemShares
+from recsys.publishing.entries import File, ReleasedSegment
 from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.release import File, Manifest, ReleasedSegment
+from recsys.publishing.release import Manifest
 from recsys.publishing.row_checks import require_columns, require_rows
 from recsys.retrieval.lexical import LexicalIndex
 from recsys.retrieval.segment_terms import SegmentTerms, open_terms

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.profiles.items import SCHEMA, Segment
-from recsys.publishing.release import ReleasedSegment
+from recsys.publishing.entries import ReleasedSegment
 
 
 def require_rows(path: Path, released: ReleasedSegment) -> None:

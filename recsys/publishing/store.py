@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from recsys.errors import ReleaseError, StorageError, SwapLost
 from recsys.publishing.current import Current, Hold
-from recsys.publishing.release import RELEASE_ID, File, Manifest
+from recsys.publishing.entries import File
+from recsys.publishing.release import RELEASE_ID, Manifest
 from recsys.publishing.signing import require_signed, sign, signing_key, verify_keys
 from recsys.storage.protocol import Storage, Stored
 

@@ -21,8 +21,9 @@ import numpy as np
 
 from recsys.profiles.histories_by_user import IN_MEMORY, HistoriesByUser
 from recsys.profiles.ridge import Ridge
+from recsys.publishing.entries import ReleasedSegment
 from recsys.publishing.ranked import published_ranker
-from recsys.publishing.release import Manifest, ReleasedSegment
+from recsys.publishing.release import Manifest
 from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known

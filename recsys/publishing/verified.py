@@ -17,6 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from recsys.storage.atomic import write_whole
+from recsys.storage.checksums import sha256_of_file
 
 SETTLED_NS = 2_000_000_000
 MAX_FILES = 8192
@@ -55,12 +56,12 @@ class VerifiedFiles:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(note.with_suffix(".lock")).acquire()
         except OSError:  # a cache that cannot be written to
-            return _hashed(path)
+            return sha256_of_file(path)
         with lock:
             if not anew and _is_noted(note, path):
                 return expected
             before = _state(path)
-            found = _hashed(path)
+            found = sha256_of_file(path)
             changed_ns = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns)
             is_settled = _state(path) == before and time.time_ns() - changed_ns > SETTLED_NS
             with suppress(OSError):  # a full disk refuses no sound file
@@ -92,8 +93,3 @@ def _is_noted(note: Path, path: Path) -> bool:
         return bool(json.loads(note.read_bytes()) == _state(path))
     except (OSError, ValueError):
         return False
-
-
-def _hashed(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.errors import RegistryError
 from recsys.registry.http import version_at
 from recsys.registry.mlflow import CHALLENGER, CHAMPION, HASH_TAG, INTERACTIONS_TAG, MODEL, tags_of

@@ -9,7 +9,7 @@ from recsys.profiles.completion import n_completing
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
 from recsys.retrieval.in_place import NOISE
-from recsys.retrieval.index_file import set_search_width
+from recsys.retrieval.index_building import set_search_width
 from recsys.retrieval.params import RECALL_AT, WIDEST_SEARCH, IndexParams
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 

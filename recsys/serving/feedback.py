@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.errors import RequestError, StorageError
-from recsys.publishing.release import LandedFile
+from recsys.publishing.provenance import LandedFile
 from recsys.serving.feedback_adding import add_events, conflict
 from recsys.serving.feedback_events import Added, Event, Waiting, as_event, as_row, microseconds, moment
 from recsys.serving.feedback_tables import (

@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.features.details import details_key, details_path, item_details
 from recsys.features.evidence import evidence_parts, gather_evidence
 from recsys.features.facts import facts_path

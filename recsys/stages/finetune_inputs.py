@@ -9,7 +9,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.catalogue.split import Split
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.traits import traits_at

@@ -7,8 +7,9 @@ and it is tried again later. An address stands for one picture, which is fetched
 import os
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import CATALOGUE
 from recsys.catalogue.known import COLUMNS, newest_rows
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.images.params import NO_PICTURES, NONE
 from recsys.settings import Settings
 from recsys.storage.atomic import write_whole

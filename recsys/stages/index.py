@@ -43,7 +43,7 @@ def _entry(
     known: dict[str, dict[str, object]],
 ) -> dict[str, object]:
     from recsys.retrieval.coarseness import index_kind
-    from recsys.retrieval.index_file import build_index
+    from recsys.retrieval.index_building import build_index
     from recsys.retrieval.measuring import index_recall, widen
 
     vectors = segment.vectors()
@@ -72,7 +72,7 @@ def _entry(
 
 def _key(params: IndexParams) -> str:
     """First 16 hex of the SHA-256 over what shapes the file; the segment's name already says which vectors."""
-    from recsys.retrieval.index_file import INDEX_VERSION
+    from recsys.retrieval.index_building import INDEX_VERSION
 
     shaping = params.model_dump(exclude={"exact_below"})
     recipe = json.dumps([INDEX_VERSION, shaping], sort_keys=True)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts, sequence_of
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import Part, list_parts, sequence_of
 from recsys.errors import ArtifactMissing
 from recsys.features.text import feature_files
 from recsys.monitoring.horizon import Horizon, Landed, horizon

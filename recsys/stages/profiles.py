@@ -19,7 +19,8 @@ from recsys.models.engines import LocalEngine, RayEngine
 from recsys.models.opening import uses_views
 from recsys.models.packed import adopt_model
 from recsys.models.reference import ModelReference
-from recsys.models.segments import SegmentWork, encode_unknown, make_missing, n_rows_with
+from recsys.models.segment_work import SegmentWork, encode_unknown, n_rows_with
+from recsys.models.segments import make_missing
 from recsys.profiles.items import Segment, is_sound, list_segments, segment_is_whole, segment_name, segment_of
 from recsys.profiles.plan import Plan
 from recsys.progress import report_progress

@@ -3,7 +3,8 @@
 from recsys.artifacts import Artifacts
 from recsys.catalogue.coded_rows import coded_rows
 from recsys.catalogue.feedback import weighed
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.split import split
 from recsys.catalogue.split_feedback import with_feedback
 from recsys.errors import ArtifactMissing

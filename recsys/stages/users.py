@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.params import FeedbackParams
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, Part, list_parts
+from recsys.catalogue.parts import Part, list_parts
 from recsys.catalogue.weighting import Weighting
 from recsys.models.reference import ModelReference
 from recsys.profiles.gram import GramState, bring_up_to_date

@@ -1,8 +1,9 @@
 """Stage `validate`: check all parts together. Each part by itself was checked when it was accepted."""
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.arrival import write_json
 from recsys.catalogue.consistency import KnownHashes, check_parts, describe
-from recsys.catalogue.parts import CATALOGUE, write_json
+from recsys.catalogue.kinds import CATALOGUE
 from recsys.errors import ArtifactMissing
 from recsys.settings import Settings
 

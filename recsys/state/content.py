@@ -43,7 +43,8 @@ def survey(at: Artifacts, scope: Scope, record: Record) -> tuple[State, dict[str
 
 
 def _n_interactions(at: Artifacts, scope: Scope) -> int:
-    from recsys.catalogue.parts import INTERACTIONS, list_parts
+    from recsys.catalogue.kinds import INTERACTIONS
+    from recsys.catalogue.parts import list_parts
 
     if not scope.data or not at.data.is_dir():
         return 0

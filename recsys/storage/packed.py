@@ -1,6 +1,5 @@
 """Files of one part of a model, in a folder named by its hash: described, checked, and laid down whole."""
 
-import hashlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.storage.atomic import time_of_folder
+from recsys.storage.checksums import sha256_of_file
 from recsys.storage.names import PlainName, Sha256
 
 STAGING = ".packing-"
@@ -30,9 +30,7 @@ class PackedFile(BaseModel):
     @classmethod
     def of(cls, path: Path) -> "PackedFile":
         """Describe a file by its content."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(name=path.name, size=path.stat().st_size, sha256=digest)
+        return cls(name=path.name, size=path.stat().st_size, sha256=sha256_of_file(path))
 
 
 def verify_sizes(folder: Path, files: Iterable[PackedFile]) -> None:

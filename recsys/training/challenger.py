@@ -19,7 +19,8 @@ from recsys.heads.packing import pack_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
 from recsys.models.packed import pack_ranker
-from recsys.models.reference import ModelReference, RankerPart
+from recsys.models.parts import RankerPart
+from recsys.models.reference import ModelReference
 from recsys.profiles.params import UsersParams
 from recsys.ranking.event_examples import Events
 from recsys.ranking.event_learning import mlp_over

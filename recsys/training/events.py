@@ -12,7 +12,8 @@ from scipy.sparse import csr_array
 
 from recsys.catalogue.coded_rows import coded_rows
 from recsys.catalogue.folding import folded
-from recsys.catalogue.parts import IMPRESSIONS, INTERACTIONS, list_parts
+from recsys.catalogue.kinds import IMPRESSIONS, INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.dataset.interactions import Interactions
 from recsys.ranking.event_examples import Events
 from recsys.storage.strings import UNKNOWN, distinct, is_among

@@ -7,11 +7,12 @@ from datetime import datetime
 from recsys.encoders.params import EncoderParams
 from recsys.encoders.source import source_files
 from recsys.evaluation.provenance import TrainedOn
+from recsys.storage.checksums import sha256_of_file
 from recsys.training.beginning import Beginning
 from recsys.training.corpus import Corpus
 from recsys.training.data import TrainingSet
 from recsys.training.params import FinetuneParams
-from recsys.training.summary import file_hash, run_key
+from recsys.training.summary import run_key
 
 TRAINING_VERSION = 4
 """Part of every key. Raise it when the same inputs would give other weights."""
@@ -78,7 +79,7 @@ def make_job(
         The job. The same inputs give the same key.
     """
     texts = hashlib.sha256("\0".join(training_set.texts).encode()).hexdigest()
-    weights = [file_hash(path) for path in source_files(beginning.folder)]
+    weights = [sha256_of_file(path) for path in source_files(beginning.folder)]
     idle = IDLE | (set() if params.objective == "distill" else STUDENT)
     pulls = params.pull > 0 and corpus.targets_ND is not None
     recipe = {

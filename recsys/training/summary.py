@@ -157,12 +157,6 @@ def has_new_weights(summary: Path) -> bool:
     return found.best_epoch > 0 or found.start == "champion"
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def run_key(parts: dict[str, Any]) -> str:
     """16 hex digits of the SHA-256 over everything that determines a training."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from recsys.heads.headed import HeadedEncoder, query_profiles
 from recsys.heads.learning import find_head
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.models.reference import SearchPart
+from recsys.models.parts import SearchPart
 from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights
 from recsys.ranking.ranker import Ranker

@@ -11,8 +11,9 @@ import yaml
 from click.testing import CliRunner
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.known import newest_rows
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]

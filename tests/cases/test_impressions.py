@@ -4,7 +4,8 @@ import json
 
 import pyarrow.parquet as pq
 
-from recsys.catalogue.parts import IMPRESSIONS, list_parts
+from recsys.catalogue.kinds import IMPRESSIONS
+from recsys.catalogue.parts import list_parts
 from tests.cases.conftest import ITEMS, empty_intake
 
 __all__ = ["empty_intake"]

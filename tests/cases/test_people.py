@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.cli import main
 from tests.cases.conftest import EVENTS, ITEMS, KEY

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import RELATIONS, VECTORS, list_parts
+from recsys.catalogue.kinds import RELATIONS, VECTORS
+from recsys.catalogue.parts import list_parts
 from recsys.features.evidence import gather_evidence
 from recsys.settings import Settings
 from tests.cases.conftest import ITEMS, empty_intake

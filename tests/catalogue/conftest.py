@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from recsys.catalogue.ingest import ingest
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.storage.opening import open_storage
 
 KEY = "a-key-for-tests-0123456789"

@@ -7,20 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.catalogue.arrival import Arrival
 from recsys.catalogue.compaction import merge_parts, remove_merged
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.known import live_items, newest_rows
-from recsys.catalogue.parts import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    Arrival,
-    all_parts,
-    list_parts,
-    next_sequence,
-    part_id,
-    write_part,
-)
+from recsys.catalogue.parts import all_parts, list_parts, next_sequence, part_id, write_part
 from recsys.catalogue.quarantine import quarantined_counts
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue import accepting
 from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.grouping import grouped
-from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS, KINDS
 from recsys.catalogue.landing import Landed, arrived
 from recsys.catalogue.params import IngestParams
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.quarantine import quarantined_counts, quarantined_rows
 from recsys.catalogue.taking import Intake
 from recsys.storage.folder import FolderStorage

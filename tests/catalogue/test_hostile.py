@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys.catalogue.ingest import ingest
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.quarantine import quarantined_rows
 from recsys.storage.folder import FolderStorage
 

@@ -4,9 +4,11 @@ import shutil
 import pytest
 
 from recsys.catalogue import accepting
+from recsys.catalogue.arrival import AcceptedBy
 from recsys.catalogue.ingest import ingest
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.outcomes import LetIn
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, AcceptedBy, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.refusals import refusals
 from recsys.catalogue.taking import Intake
 from recsys.errors import BatchRefused, ConfigError, StateMoved

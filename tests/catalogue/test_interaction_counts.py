@@ -8,7 +8,8 @@ from recsys.artifacts import Artifacts
 from recsys.catalogue import interaction_counts
 from recsys.catalogue.consistency import KnownHashes, check_parts, describe
 from recsys.catalogue.interaction_counts import InteractionCounts, count_interactions
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.storage.checked import write_checked
 from tests.stages.judged_world import T0, Item, World
 

@@ -17,7 +17,7 @@ import pytest
 from recsys.catalogue import reader_child
 from recsys.catalogue.batch import read_batch
 from recsys.catalogue.isolated_reader import IsolatedReader
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.reader_child import ReaderChild
 from recsys.catalogue.readers.rows import LandedFile

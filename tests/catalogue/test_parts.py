@@ -4,16 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.catalogue.parts import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    Arrival,
-    list_parts,
-    next_sequence,
-    part_id,
-    write_part,
-)
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import list_parts, next_sequence, part_id, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.errors import RecsysError
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

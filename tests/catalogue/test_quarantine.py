@@ -6,7 +6,8 @@ import pytest
 from recsys.catalogue import batch
 from recsys.catalogue.batch import BadRows
 from recsys.catalogue.fields import BadRow
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.quarantine import land_again, quarantined_counts, quarantined_rows
 from recsys.errors import RecsysError

@@ -10,10 +10,10 @@ import pytest
 from recsys.catalogue.batch import READERS
 from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.consistency import KnownHashes, check_parts, describe
-from recsys.catalogue.kinds import KINDS
+from recsys.catalogue.kinds import KINDS, RELATIONS
 from recsys.catalogue.known import newest_among
 from recsys.catalogue.outcomes import ACCEPTED, REFUSED, UNCHANGED
-from recsys.catalogue.parts import RELATIONS, list_parts
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.schemas import SCHEMAS
 
 FILMS = [{"item_id": str(n), "title": f"Film number {n}"} for n in range(1, 31)]

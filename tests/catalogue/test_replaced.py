@@ -6,8 +6,9 @@ import os
 import pytest
 
 from recsys.catalogue.ingest import ingest
+from recsys.catalogue.kinds import CATALOGUE
 from recsys.catalogue.known import newest_among
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.parts import list_parts
 
 OLD = [{"item_id": "a", "title": "The old text"}]
 NEW = [{"item_id": "a", "title": "The new text, longer than the old one"}]

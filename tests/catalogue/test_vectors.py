@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys.catalogue.kinds import VECTORS
 from recsys.catalogue.known import newest_among
 from recsys.catalogue.outcomes import ACCEPTED, REFUSED
-from recsys.catalogue.parts import VECTORS, list_parts
+from recsys.catalogue.parts import list_parts
 
 FILMS = [{"item_id": str(n), "title": f"Film number {n}"} for n in range(1, 31)]
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from recsys.catalogue.parts import CATALOGUE, all_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import all_parts
 from recsys.cli import main
 from tests.dvc_folder import begin_dvc
 

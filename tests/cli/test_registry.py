@@ -11,7 +11,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, write_part
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.cli import main
 from recsys.effects.fetch_champion import catalogue_texts
 from recsys.models.reference import ModelReference

@@ -14,7 +14,8 @@ import pytest
 
 from bench.killing import KILLED, ended, forked
 from recsys import Release
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.catalogue.person import Person
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.effects.collect import collect

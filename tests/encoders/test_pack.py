@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from recsys.encoders.pack import STAGING, pack_encoder
-from recsys.encoders.reference import EncoderReference, verify_packed
+from recsys.encoders.reference import EncoderReference
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
+from recsys.storage.packed import verify_files
 from tests.encoders.models import encoder_params, reference_vectors, save_model, texts
 
 
@@ -99,7 +100,7 @@ def test_nothing_half_made_is_left_or_used(tiny, tiny_reference, tmp_path):
     with pytest.raises(EncoderError, match=r"model\.bin is missing or has not"):
         open_encoder(reference, tmp_path, 256)
     assert pack_encoder(encoder_params(tiny), tmp_path, ()) == reference
-    verify_packed(reference, tmp_path)
+    verify_files(tmp_path / reference.hash, reference.files)
     assert not list(tmp_path.glob(f"{STAGING}*"))
 
 
@@ -110,9 +111,9 @@ def test_a_changed_byte_is_found_by_verification(tiny, tiny_reference, tmp_path)
     content[50] ^= 1
     weights.write_bytes(content)
     with pytest.raises(EncoderError, match=r"model\.bin is damaged"):
-        verify_packed(reference, tmp_path)
+        verify_files(tmp_path / reference.hash, reference.files)
     with pytest.raises(ArtifactMissing, match="does not exist"):
-        verify_packed(reference.model_copy(update={"hash": "0" * 64}), tmp_path)
+        verify_files(tmp_path / ("0" * 64), reference.files)
 
 
 def test_pickled_weights_are_refused_with_the_remedy(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
 from recsys.features.text import (

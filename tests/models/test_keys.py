@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.catalogue.compaction import merge_parts, remove_merged
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.encoders.tfidf import fit_tfidf
 from recsys.errors import EncoderError
 from recsys.features.text import PREPROCESSING_VERSION

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from recsys.errors import EncoderError
-from recsys.models.reference import ModelReference, SearchPart
+from recsys.models.parts import SearchPart
+from recsys.models.reference import ModelReference
 from tests.publishing.film_workspace import tiny_encoder
 
 

@@ -6,7 +6,7 @@ import pytest
 from recsys.planning.sizes import cache_bytes, gram_bytes, index_bytes, vectors_bytes
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.gram import gram_of
-from recsys.retrieval.index_file import build_index
+from recsys.retrieval.index_building import build_index
 from recsys.retrieval.params import IndexParams
 
 

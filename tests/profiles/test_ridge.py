@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recsys.profiles.gram import gram_of
-from recsys.profiles.ridge import Ridge, sums_of
+from recsys.profiles.ridge import Ridge
 
 
 def unit_rows(n, dim, seed):
@@ -33,9 +33,3 @@ def test_a_user_without_items_has_a_zero_profile():
 def test_sums_of_another_width_are_refused():
     with pytest.raises(ValueError, match=r"b must be \[U, 3\], got \[1, 4\]"):
         Ridge(np.eye(3), 1.0).weights(np.zeros((1, 4)))
-
-
-def test_sums_leave_out_items_without_a_profile():
-    x_ID = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    sums = sums_of([("a", "gone", "b"), ()], {"a": 0, "b": 1}, x_ID)
-    np.testing.assert_array_equal(sums, [[1.0, 1.0], [0.0, 0.0]])

@@ -12,17 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    INTERACTIONS_SCHEMA,
-    Arrival,
-    Part,
-    next_sequence,
-    part_id,
-    write_part,
-)
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import Part, next_sequence, part_id, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA
 from recsys.encoders.reference import EncoderReference
 from recsys.features.text import PREPROCESSING_VERSION, feature_files
 from recsys.models.reference import ModelReference

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pytest
 
 from recsys import Release
-from recsys.catalogue.parts import CATALOGUE, list_parts
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.dataset.trait_names import TraitNames

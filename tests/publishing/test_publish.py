@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from recsys import Release
-from recsys.catalogue.parts import IMPRESSIONS, IMPRESSIONS_SCHEMA
+from recsys.catalogue.kinds import IMPRESSIONS
 from recsys.catalogue.pseudonyms import Pseudonyms, remember_key
+from recsys.catalogue.schemas import IMPRESSIONS_SCHEMA
 from recsys.catalogue.tracking import is_published
 from recsys.effects.resume import resume
 from recsys.effects.rollback import rollback
@@ -184,7 +185,8 @@ def test_compaction_on_one_side_and_an_arrival_on_the_other_join(
     make_workspace: MakeWorkspace, folder: Storage, cache: Path
 ) -> None:
     from recsys.catalogue.compaction import merge_parts, remove_merged
-    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.catalogue.kinds import CATALOGUE
+    from recsys.catalogue.parts import list_parts
 
     one, two = two_workspaces_on_one_release(make_workspace, folder)
     one.publish(folder)
@@ -203,7 +205,8 @@ def test_two_workspaces_that_merged_the_same_part_differently_are_refused(
     make_workspace: MakeWorkspace, folder: Storage
 ) -> None:
     from recsys.catalogue.compaction import merge_parts
-    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.catalogue.kinds import CATALOGUE
+    from recsys.catalogue.parts import list_parts
 
     one, two = two_workspaces_on_one_release(make_workspace, folder)
     for film_workspace in (one, two):

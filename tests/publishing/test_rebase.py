@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.publishing.rebase import _merged
+from recsys.publishing import merging
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ def held(*names: str) -> list[Held]:
 
 
 def merged(ours: str, base: str, theirs: str) -> str:
-    found = _merged(held(*ours.split()), held(*theirs.split()), set(base.split()), lambda one: one.name)
+    found = merging.merged(
+        held(*ours.split()), held(*theirs.split()), set(base.split()), lambda one: one.name
+    )
     return " ".join(one.name for one in found)
 
 

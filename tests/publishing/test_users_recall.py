@@ -18,7 +18,8 @@ from recsys.publishing import users_recall as recall_of_users
 from recsys.publishing.sampled_users import sampled_likes
 from recsys.publishing.users_recall import FEW, UsersRecall, users_recall
 from recsys.retrieval import best_rows
-from recsys.retrieval.index_file import load_faiss, set_search_width
+from recsys.retrieval.index_building import set_search_width
+from recsys.retrieval.index_file import load_faiss
 from recsys.retrieval.measuring import index_recall
 from recsys.serving.recommender import Recommender
 from recsys.storage.folder import FolderStorage

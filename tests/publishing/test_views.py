@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys import Release
-from recsys.catalogue.parts import RELATIONS
+from recsys.catalogue.kinds import RELATIONS
 from recsys.catalogue.schemas import RELATIONS_SCHEMA
 from recsys.catalogue.tracking import is_published
 from recsys.dataset.dataset import Dataset

@@ -3,7 +3,8 @@
 import pytest
 
 from recsys.catalogue.compaction import merge_parts, remove_merged
-from recsys.catalogue.parts import INTERACTIONS, list_parts
+from recsys.catalogue.kinds import INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.effects.promote import promote
 from recsys.effects.register import register
 from recsys.errors import RegistryError, RegistryUnreachable

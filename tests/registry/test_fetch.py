@@ -15,7 +15,8 @@ from recsys.errors import RegistryError, RegistryUnreachable
 from recsys.evaluation.provenance import TrainedOn
 from recsys.models.opening import open_model
 from recsys.models.packed import lay_out, verify_model
-from recsys.models.reference import ModelReference, SearchPart
+from recsys.models.parts import SearchPart
+from recsys.models.reference import ModelReference
 from recsys.registry import mlflow
 from recsys.registry.fetch import fetch_champion
 from recsys.registry.first_light import Pretrained

@@ -8,7 +8,8 @@ import pytest
 from recsys.retrieval import cells, links
 from recsys.retrieval.cells import overlapping_cells
 from recsys.retrieval.graph import build_graph
-from recsys.retrieval.index_file import IndexFile, build_index
+from recsys.retrieval.index_building import build_index
+from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.links import KEPT, NONE, neighbours, workers
 from recsys.retrieval.repair import attach_equal, connect, first_of_equal, reachable
 from tests.retrieval.test_segments import PARAMS, like_texts, unit

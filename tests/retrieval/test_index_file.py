@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from recsys.errors import ReleaseError
 from recsys.retrieval.coarseness import COPIES, SIGNS, common_share, index_kind
-from recsys.retrieval.index_file import IndexFile, build_index, load_faiss
+from recsys.retrieval.index_building import build_index
+from recsys.retrieval.index_file import IndexFile, load_faiss
 from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.retrieval.rotation import rotated
 from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file

@@ -6,7 +6,8 @@ import numpy as np
 
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval.index_file import IndexFile, build_index, set_search_width
+from recsys.retrieval.index_building import build_index, set_search_width
+from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.measuring import _Sample, index_recall, widen
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 from tests.retrieval.test_segments import PARAMS, WIDE, like_texts, unit

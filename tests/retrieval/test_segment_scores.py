@@ -5,7 +5,7 @@ import pytest
 
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval.index_file import build_index
+from recsys.retrieval.index_building import build_index
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher

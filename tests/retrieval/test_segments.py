@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.items import Latest
-from recsys.retrieval.index_file import build_index
+from recsys.retrieval.index_building import build_index
 from recsys.retrieval.measuring import index_recall
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segments import (

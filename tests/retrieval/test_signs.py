@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.retrieval import sign_graph
-from recsys.retrieval.index_file import IndexFile, build_index
+from recsys.retrieval.index_building import build_index
+from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.rotation import rotated
 from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
 from tests.retrieval.test_segments import PARAMS, WIDE, like_texts

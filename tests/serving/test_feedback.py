@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.errors import ConfigError, ConflictError, RequestError, StorageError
-from recsys.publishing.release import LandedFile
+from recsys.publishing.provenance import LandedFile
 from recsys.serving.feedback import MAX_AHEAD, FeedbackStore
 from recsys.serving.feedback_events import Added, Event
 from recsys.serving.feedback_forget import forget

@@ -8,7 +8,8 @@ import pytest
 
 from recsys import Release
 from recsys.dataset.dataset import Dataset
-from recsys.models.reference import ModelReference, SearchPart
+from recsys.models.parts import SearchPart
+from recsys.models.reference import ModelReference
 from recsys.publishing.release import Manifest
 from recsys.ranking.recommender import learn_recommender
 from recsys.serving.answers import ListRequest, Taste

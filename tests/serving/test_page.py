@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from recsys.catalogue.pseudonyms import Pseudonyms
 from recsys.catalogue.weighting import Weighting
-from recsys.models.reference import ModelReference, SearchPart
+from recsys.models.parts import SearchPart
+from recsys.models.reference import ModelReference
 from recsys.storage.opening import open_storage
 from tests.publishing.conftest import filled
 from tests.publishing.film_workspace import FilmWorkspace

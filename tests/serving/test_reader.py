@@ -331,7 +331,8 @@ def test_a_profile_is_traced_to_its_source_also_after_compaction(
     film_workspace: FilmWorkspace, folder: Storage
 ) -> None:
     from recsys.catalogue.compaction import merge_parts, remove_merged
-    from recsys.catalogue.parts import CATALOGUE, list_parts
+    from recsys.catalogue.kinds import CATALOGUE
+    from recsys.catalogue.parts import list_parts
 
     film_workspace.at.data_dvc.write_text("outs:\n- md5: d1.dir\n  path: data\n")
     film_workspace.publish(folder)

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.errors import ReleaseError, RequestError, UnknownItem
 from recsys.features.text import feature_files
 from recsys.models.reference import ModelReference

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recsys.encoders.short_texts import SIZES
-from recsys.models.reference import ModelReference, SearchPart
+from recsys.models.parts import SearchPart
+from recsys.models.reference import ModelReference
 from recsys.serving.answers import ListRequest, Taste
 from recsys.serving.diversity import POOL
 from recsys.storage.protocol import Storage

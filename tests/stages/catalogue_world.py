@@ -6,7 +6,10 @@ from hashlib import sha256
 import pyarrow as pa
 import yaml
 
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, list_parts, write_part
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.encoders.pack import pack_encoder
 from recsys.models.reference import ModelReference
 from recsys.settings import Settings

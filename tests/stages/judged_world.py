@@ -11,15 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from recsys.artifacts import Artifacts
-from recsys.catalogue.parts import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    INTERACTIONS_SCHEMA,
-    Arrival,
-    part_id,
-    write_part,
-)
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import part_id, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA
 from recsys.encoders.reference import HEAD, EncoderReference
 from recsys.evaluation.provenance import identity
 from recsys.features.text import PREPROCESSING_VERSION, feature_key, feature_path, item_texts
@@ -28,11 +23,11 @@ from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
 from recsys.profiles.items import SCHEMA as ROWS_SCHEMA
 from recsys.profiles.items import segment_name
-from recsys.profiles.segment_draft import write_segment
 from recsys.ranking.item_weights import ItemWeights
 from recsys.storage.atomic import write_parquet
 from recsys.storage.packed import PackedFile
 from recsys.training.seeds import TrainedSeed, TrainedSeeds, folder_of
+from tests.profiles.segments import write_segment
 from tests.publishing.film_workspace import shipped_settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent

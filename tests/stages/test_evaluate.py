@@ -13,7 +13,8 @@ from recsys.errors import ArtifactMissing, ConfigError, EncoderError
 from recsys.evaluation.report import Report
 from recsys.gate.decision import decide
 from recsys.gate.page import render
-from recsys.models.reference import ModelReference, RankerPart
+from recsys.models.parts import RankerPart
+from recsys.models.reference import ModelReference
 from recsys.ranking.dot import Dot
 from recsys.ranking.item_weights import ItemWeights, digests
 from recsys.ranking.mlp import Mlp

@@ -7,7 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.catalogue.parts import RELATIONS, SCHEMAS, VECTORS, Arrival, next_sequence, write_part
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import RELATIONS, VECTORS
+from recsys.catalogue.parts import next_sequence, write_part
+from recsys.catalogue.schemas import SCHEMAS
 from recsys.errors import DataDamaged
 from recsys.features.evidence import content_hashes, gather_evidence
 from recsys.features.text import feature_files

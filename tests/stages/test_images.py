@@ -15,7 +15,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from recsys.catalogue.parts import CATALOGUE, CATALOGUE_SCHEMA, Arrival, list_parts, write_part
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE
+from recsys.catalogue.parts import list_parts, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.encoders.image import open_image_encoder
 from recsys.encoders.image_pack import pack_image_encoder
 from recsys.errors import DataDamaged

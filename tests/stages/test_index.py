@@ -12,9 +12,9 @@ from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing
 from recsys.models.reference import ModelReference
 from recsys.profiles.items import SCHEMA, Segment, list_segments
-from recsys.profiles.segment_draft import write_segment
 from recsys.settings import Settings
 from recsys.stages import stage
+from tests.profiles.segments import write_segment
 
 KEY = "0123456789abcdef"
 

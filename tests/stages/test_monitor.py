@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from recsys.catalogue.compaction import compact_above
-from recsys.catalogue.parts import CATALOGUE, INTERACTIONS, list_parts
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import list_parts
 from recsys.errors import ArtifactMissing, ConfigError, DataDamaged
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.report import WatchReport

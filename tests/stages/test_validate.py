@@ -5,15 +5,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from recsys.catalogue.parts import (
-    CATALOGUE,
-    CATALOGUE_SCHEMA,
-    INTERACTIONS,
-    INTERACTIONS_SCHEMA,
-    Arrival,
-    part_id,
-    write_part,
-)
+from recsys.catalogue.arrival import Arrival
+from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
+from recsys.catalogue.parts import part_id, write_part
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA, INTERACTIONS_SCHEMA
 from recsys.errors import ArtifactMissing, RecsysError
 from recsys.settings import Settings
 from recsys.stages.validate import run

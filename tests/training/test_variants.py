@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys.catalogue.parts import CATALOGUE_SCHEMA
+from recsys.catalogue.schemas import CATALOGUE_SCHEMA
 from recsys.features.params import FeaturesParams
 from recsys.features.text import item_texts
 from recsys.training.data import make_training_set
