@@ -18,6 +18,9 @@ ISO_EXAMPLE = "write ISO 8601 throughout, such as 2026-11-01T10:00:00Z"
 SECONDS, MILLISECONDS = "seconds since 1970", "milliseconds since 1970"
 DAY_FIRST, MONTH_FIRST = "day/month/year", "month/day/year"
 EITHER = "day/month/year or month/day/year"
+DOTTED = "day.month.year"
+"""The reading of dates with dots where no day above 12 shows the order: no country writes the month first with dots
+(Unicode CLDR). Oblique strokes and hyphens are written in either order, so such a date is refused."""
 CLEAR_SHARE = 0.95
 """Share of the dates with a day above 12 that must agree on the order of day and month."""
 
@@ -82,7 +85,7 @@ class TimeForm:
     numbers: Counter[str] = field(default_factory=Counter)
     """Form of number -> values of that form; "" counts numbers that are no time in any form."""
     orders: Counter[str] = field(default_factory=Counter)
-    """DAY_FIRST, MONTH_FIRST and EITHER -> dates that can be read so."""
+    """DAY_FIRST, MONTH_FIRST, EITHER and DOTTED (either, with dots) -> dates that can be read so."""
 
     def observe(self, value: object) -> bool:
         """Take a value as evidence of how the column is written; unambiguous values are ignored.
@@ -110,8 +113,9 @@ class TimeForm:
         match = _DAY_MONTH.fullmatch(value)
         if match:
             first, second = int(match[1]), int(match[3])
+            either = DOTTED if match[2] == "." else EITHER
             if first != second:
-                self.orders[DAY_FIRST if first > 12 else MONTH_FIRST if second > 12 else EITHER] += 1
+                self.orders[DAY_FIRST if first > 12 else MONTH_FIRST if second > 12 else either] += 1
 
     @cached_property
     def of_numbers(self) -> str | None:
@@ -135,7 +139,14 @@ class TimeForm:
             found.append(f"{self.name} read as {self.of_numbers}")
         if self.order:
             found.append(f"{self.name} read as {self.order}")
+        elif self.orders[DOTTED] and self._is_without_order:
+            found.append(f"{self.name} read as {DOTTED}")
         return found
+
+    @property
+    def _is_without_order(self) -> bool:
+        """Whether no date of the column has a day above 12."""
+        return not self.orders[DAY_FIRST] and not self.orders[MONTH_FIRST]
 
     def read(self, value: object) -> datetime:
         """One time of the column, in UTC; what has no offset is UTC.
@@ -188,13 +199,13 @@ class TimeForm:
             return _on_day(int(year), int(month), int(day), rest)
         either = _DAY_MONTH.fullmatch(text)
         if either:
-            first, _, second, year, rest = either.groups()
-            day, month = self._day_and_month(int(first), int(second))
+            first, separator, second, year, rest = either.groups()
+            day, month = self._day_and_month(int(first), int(second), separator)
             return _on_day(int(year), month, day, rest)
         return _in_english(text)
 
-    def _day_and_month(self, first: int, second: int) -> tuple[int, int]:
-        order = self.order
+    def _day_and_month(self, first: int, second: int, separator: str) -> tuple[int, int]:
+        order = DAY_FIRST if separator == "." and self._is_without_order else self.order
         if first == second:
             return first, second
         if order is None and self.orders[DAY_FIRST] and self.orders[MONTH_FIRST]:

@@ -57,6 +57,22 @@ def test_days_and_months_are_never_exchanged(days, is_day_first):
             assert found == datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def test_dates_with_dots_begin_with_the_day_unless_the_column_shows_otherwise():
+    alone = form_of(["02.11.2026", "3.4.2026 10:00"])
+    assert alone.read("02.11.2026") == datetime(2026, 11, 2, tzinfo=UTC)
+    assert alone.notes() == ["t read as day.month.year"]
+    month_first = form_of(["02.11.2026", "11.25.2026"])
+    assert month_first.read("02.11.2026") == datetime(2026, 2, 11, tzinfo=UTC)
+    assert month_first.notes() == ["t read as month/day/year"]
+    both = form_of(["02.11.2026", "11.25.2026", "25.11.2026"])
+    with pytest.raises(ValueError, match="the column has both"):
+        both.read("02.11.2026")
+    mixed = form_of(["02.11.2026", "02/11/2026"])
+    assert mixed.read("02.11.2026") == datetime(2026, 11, 2, tzinfo=UTC)
+    with pytest.raises(ValueError, match="no value of the column shows which"):
+        mixed.read("02/11/2026")
+
+
 @given(
     st.lists(
         st.none() | st.integers() | st.floats() | st.text() | st.dates() | st.datetimes() | st.binary(),
