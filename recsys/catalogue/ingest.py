@@ -23,7 +23,7 @@ from recsys.catalogue.isolated_reader import IsolatedReader
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.landing import survey, waiting
 from recsys.catalogue.moving import Moves
-from recsys.catalogue.outcomes import IngestReport, LetIn, Outcome
+from recsys.catalogue.outcomes import REFUSED, IngestReport, LetIn, Outcome
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.parts import PART_ID, Part
 from recsys.catalogue.pending import n_waiting, settle
@@ -94,6 +94,8 @@ def ingest(
             before_moves()
             notes = moves.make_put_off()
             outcomes = [replace(one, warnings=(*one.warnings, *notes.get(one.key, ()))) for one in outcomes]
+        taken = {one.key for one in outcomes if one.status != REFUSED}
+        forget_outdated(at.refused, [file for file in found.landed if file.shown not in taken])
         still = tuple(refusal for refusal in refused if (refusal.key, refusal.version) in known)
         return IngestReport(tuple(outcomes), still, found.passed_over, n_waiting(*_parts(intake)))
 

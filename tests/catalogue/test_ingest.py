@@ -449,6 +449,7 @@ def test_columns_under_other_names_are_read_once_params_say_what_they_mean(house
     names = {"catalogue": {"sku": "item_id", "what": "title"}}
     (accepted,) = house.ingest(column_names=names).outcomes
     assert (accepted.status, accepted.n_rows) == ("accepted", 30)
+    assert refusals(house.at.refused) == ()
     assert [row["title"] for row in house.rows()] == [row["title"] for row in films()]
 
 
