@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from recsys.catalogue.fields import AS_UTF8
 from recsys.catalogue.kinds import CATALOGUE, KINDS, VECTORS
 from recsys.catalogue.params import IngestParams
 from recsys.catalogue.suite_engine import suite_engine
@@ -61,8 +62,7 @@ REMEDIES = {
     "bad_timestamp": "write times as ISO 8601 with a time zone, or as seconds since 1970",
     "wrong_type": "write one value of that type; of an object ingest.column_names takes one value: {title.en: title}",
     "bad_event": "write one short word for each kind of event, such as view; Product Viewed may be product_viewed",
-    "not_utf8": "write the file in UTF-8: Excel saves it as 'CSV UTF-8', and of a file in Windows' Western encoding "
-    "`iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` makes one",
+    "not_utf8": AS_UTF8,
     "wrong_fields": "write as many fields as the header names; quote fields that hold a comma",
     "unknown_item": "land the item, then `recsys quarantine retry PART`",
 }

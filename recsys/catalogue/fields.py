@@ -24,6 +24,13 @@ _AT_ENDS = "\u00ad\u200c\u200d\u200e\u200f\u180e" + "".join(filter(str.isspace, 
 _SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+\d+", re.ASCII)
 
 
+AS_UTF8 = (
+    "write the file in UTF-8: Excel saves it as 'CSV UTF-8', and of a file in Windows' Western encoding "
+    "`iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` makes one"
+)
+"""What to do with text in another encoding."""
+
+
 class BadRow(Exception):  # noqa: N818  a row's verdict, caught where rows are read; never leaves the room
     """Why a row goes to quarantine.
 

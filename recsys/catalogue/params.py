@@ -90,7 +90,8 @@ class IngestParams(BaseModel):
             for theirs, ours in names.items():
                 if ours not in KINDS[kind].columns:
                     raise ValueError(
-                        f"{theirs}: {kind} has no column {ours!r}, but {', '.join(KINDS[kind].columns)}"
+                        f"{theirs}: {kind} has no column {ours!r}: write one of {', '.join(KINDS[kind].columns)}; "
+                        "other columns keep their names"
                     )
                 known = {folded(name) for name in KINDS[kind].columns}
                 is_path = SEPARATOR in theirs and folded(theirs) == folded(ours)  # such as item.id

@@ -195,7 +195,7 @@ def _within(column: pa.Array, name: str, operator: str, value: object) -> NDArra
     if not pa.types.is_floating(column.type):
         raise RequestError(
             f"where: {name} holds more than numbers, so {operator!r} has no meaning",
-            remedy="use eq, in or not",
+            remedy="use eq, in or not; or land plain numbers, such as 1299.5 instead of '1.299,50 €'",
         )
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise RequestError(f"where: {name}: {operator!r} takes a number", remedy="such as 1990")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
-from recsys.catalogue.fields import BadRow
+from recsys.catalogue.fields import AS_UTF8, BadRow
 from recsys.catalogue.readers.rows import (
     BOM,
     BROKEN,
@@ -192,7 +192,7 @@ def _header(file: LandedFile, values: list[str], line: int, reading: Reading) ->
             "each line is one value in quotes", "write quotes around values, not around whole lines", line
         )
     if any(BROKEN.search(name) for name in names):
-        raise file.unreadable("the header is not UTF-8 text", "write the file in UTF-8", line)
+        raise file.unreadable("the header is not UTF-8 text", AS_UTF8, line)
     if twice:
         # Not by its name: where a header is missing, it is a value, perhaps a person's.
         first = names.index(names[twice - 1]) + 1
