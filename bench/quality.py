@@ -1,7 +1,8 @@
 """Quality on items without interactions: Firstlight, floors and learned rivals on public protocols.
 
-Firstlight runs with three seeds, learned rivals, which vary more, with five; beside relations, posters or citations
-(`bench/view_files.py`) it runs with one. Posters need what `make bench-posters` leaves.
+Firstlight runs with three seeds, learned rivals, which vary more, with five; beside relations, posters, citations
+or a second encoder (`bench/view_files.py`) it runs with one. Posters need what `make bench-posters` leaves, the second
+encoder what `make bench-encoders` leaves.
 
 Every (protocol, method, seed) is one row: a process of its own, scored by the judge (../shared/judge/score.py), kept
 in var/bench/quality/rows.jsonl. Rows that are there are not run again, so a run that was cut short goes on, and a row
@@ -28,7 +29,7 @@ from bench.figures import ROOT, commit
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
 from bench.quality_page import PUBLISHED_ROWS, publish, with_published
 from bench.quality_rows import HOME, METHODS, OURS, SEEDS, VIEWED, Key, Row, all_keys, keep_row, read_rows
-from bench.view_files import write_view
+from bench.view_files import OPTIONS, VIEWS, write_view
 
 JUDGES = {one.name: one.judge for one in PROTOCOLS}
 HEADLINES = {one.name: one.figures[0] for one in PROTOCOLS}
@@ -176,8 +177,8 @@ def firstlight_command(key: Key) -> list[str]:
     ):
         pq.write_table(table, folder / f"{name}.parquet")
         command += [f"--{name}", str(folder / f"{name}.parquet")]
-    for option in VIEWED.get(key.method, ()):
-        command += [f"--{option}", str(write_view(key.protocol, option, cold, folder))]
+    for name in VIEWS[VIEWED[key.method]] if key.method in VIEWED else ():
+        command += [f"--{OPTIONS[name]}", str(write_view(key.protocol, name, cold, folder))]
     seed = ["--seed", str(key.seed)] if knows_seed() else []
     return [*command, *seed, "--out", str(key.run)]
 

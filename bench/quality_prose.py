@@ -38,6 +38,8 @@ VIEW_NAMES = {
     f"{OURS}_relations": "with relations",
     f"{OURS}_images": "with posters",
     f"{OURS}_both": "with both",
+    f"{OURS}_encoders": "with a second encoder",
+    f"{OURS}_relations_encoders": "with relations and a second encoder",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.figures import ROOT
 from bench.protocols import PROTOCOLS
-from bench.view_files import OPTIONS, VIEWS
+from bench.view_files import FILES, VIEWS
 
 HOME = ROOT / "var" / "bench" / "quality"
 ROWS = HOME / "rows.jsonl"
@@ -31,13 +31,13 @@ METHODS: dict[str, tuple[int, ...]] = {
     OURS: OUR_SEEDS,
 }
 """Seeds by method, in the order of the tables; a method in which nothing is drawn has one."""
-VIEWED = {f"{OURS}_{name}": options for name, options in VIEWS.items()}
-"""Firstlight beside views of the items, one seed -> the options of the command; see `views_of`."""
+VIEWED = {f"{OURS}_{name}": name for name in VIEWS}
+"""Firstlight beside views of the items, one seed -> their name in VIEWS; see `views_of`."""
 
 
 def views_of(protocol: str) -> tuple[str, ...]:
     """The methods of VIEWED for which a protocol has files."""
-    return tuple(name for name, options in VIEWED.items() if set(options) <= set(OPTIONS.get(protocol, ())))
+    return tuple(method for method, name in VIEWED.items() if set(VIEWS[name]) <= set(FILES[protocol]))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Files of views for the public protocols: relations of films, citations of papers, vectors of posters."""
+"""Files of views for the public protocols: relations, citations, vectors of posters and of a second encoder."""
 
 import shutil
 import sys
@@ -9,44 +9,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.encoders import vectors_path
 from bench.figures import SHARED_DATA
 from bench.posters import TARGET as POSTERS
 
 PAPERS = "citeulike"
 """What names of protocols of papers begin with; the others that have views are of films."""
-OPTIONS = {
-    "citeulike_H": ("relations",),
-    "citeulike_D": ("relations",),
-    "citeulike_G": ("relations",),
-    "ml100k_cold": ("relations", "vectors"),
-    "ml100k_newest_released": ("relations", "vectors"),
-    "ml100k_newest_rated": ("relations", "vectors"),
+OPTIONS = {"relations": "relations", "posters": "vectors", "encoders": "vectors"}
+"""File -> the option of `recsys benchmark cold-start` that takes it."""
+OF_PAPERS, OF_FILMS = ("relations", "encoders"), ("relations", "posters", "encoders")
+FILES = {
+    "citeulike_H": OF_PAPERS,
+    "citeulike_D": OF_PAPERS,
+    "citeulike_G": OF_PAPERS,
+    "ml100k_cold": OF_FILMS,
+    "ml100k_newest_released": OF_FILMS,
+    "ml100k_newest_rated": OF_FILMS,
+    "industrial_cold": ("encoders",),
 }
-"""Protocol -> the options of `recsys benchmark cold-start` for which there is a file."""
-VIEWS = {"relations": ("relations",), "images": ("vectors",), "both": ("relations", "vectors")}
-"""Views of a row -> options of the command."""
+"""Protocol -> the files that there are for it."""
+VIEWS = {
+    "relations": ("relations",),
+    "images": ("posters",),
+    "both": ("relations", "posters"),
+    "encoders": ("encoders",),
+    "relations_encoders": ("relations", "encoders"),
+}
+"""Views of a row -> their files."""
 
 
-def write_view(protocol: str, option: str, cold: pa.Array, folder: Path) -> Path:
-    """Write the file of one option.
+def write_view(protocol: str, name: str, cold: pa.Array, folder: Path) -> Path:
+    """Write one file.
 
     Args:
-        protocol: a name in OPTIONS.
-        option: one of its options; `vectors` needs those that `make bench-posters` leaves.
+        protocol: a name in FILES.
+        name: one of its files; vectors must have been made before.
         cold: ids of the cold items.
         folder: for the file.
 
     Returns:
         Its path.
     """
-    path = folder / f"{option}.parquet"
-    if option == "vectors":
-        if not POSTERS.is_file():
-            sys.exit(f"{POSTERS} is missing: run make bench-posters")
-        shutil.copyfile(POSTERS, path)
-    else:
+    path = folder / f"{name}.parquet"
+    if name == "relations":
         pq.write_table(citations(cold) if protocol.startswith(PAPERS) else freebase(), path)
+        return path
+    made = vectors_at(protocol, name)
+    if not made.is_file():
+        sys.exit(f"{made} is missing: run make bench-{name}")
+    shutil.copyfile(made, path)
     return path
+
+
+def vectors_at(protocol: str, name: str) -> Path:
+    """Where the benchmark of this name leaves the vectors of a protocol's items."""
+    return POSTERS if name == "posters" else vectors_path(protocol)
 
 
 def freebase() -> pa.Table:

@@ -27,11 +27,13 @@ from rich.table import Table
 from bench.figures import ROOT, write_figures
 from bench.posters import TARGET as POSTERS
 from bench.protocols import PROTOCOLS, TOP, judged, require_shared_data
-from bench.view_files import OPTIONS, VIEWS, write_view
+from bench.view_files import FILES, OPTIONS, VIEWS, write_view
 
 WORK = ROOT / "var" / "bench" / "views"
 
 METRIC = "ndcg@20"
+SHOWN = ("relations", "images", "both")
+"""Of VIEWS. A second encoder is left out: its vectors are of all columns, also of those that a row here leaves out."""
 FILM = "title,description,genres"
 TEXTS = {
     "text": ("ml100k_cold", FILM),
@@ -49,7 +51,7 @@ class Row:
     text: str
     """A name in TEXTS."""
     views: str
-    """A name in VIEWS, or "" for the text alone."""
+    """A name in SHOWN, or "" for the text alone."""
 
     @property
     def name(self) -> str:
@@ -69,13 +71,17 @@ class Row:
     @property
     def files(self) -> dict[str, Path]:
         """Options with the files of its views."""
-        return {option: self.folder / f"{option}.parquet" for option in VIEWS.get(self.views, ())}
+        return {OPTIONS[name]: self.folder / f"{name}.parquet" for name in VIEWS.get(self.views, ())}
 
 
 def main() -> None:
     """Run all rows, or those that are named."""
-    rows = [Row(text, views) for text in TEXTS for views in ("", *VIEWS)]
-    rows = [row for row in rows if set(row.files) <= set(OPTIONS[TEXTS[row.text][0]])]
+    rows = [
+        Row(text, views)
+        for text, (protocol, _) in TEXTS.items()
+        for views in ("", *SHOWN)
+        if set(VIEWS.get(views, ())) <= set(FILES[protocol])
+    ]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help=f"rows, of {', '.join(row.name for row in rows)}")
     parser.add_argument("--seed", type=int, help="of everything random; default: that of params.yaml")
@@ -104,9 +110,9 @@ def write_inputs(protocol: str) -> None:
     pq.write_table(items, folder / "items.parquet")
     pq.write_table(interactions, folder / "interactions.parquet")
     pq.write_table(pa.table({"item_id": cold}), folder / "cold.parquet")
-    for option in OPTIONS[protocol]:
-        if option != "vectors" or POSTERS.is_file():
-            write_view(protocol, option, cold, folder)
+    for name in {name for views in SHOWN for name in VIEWS[views]} & set(FILES[protocol]):
+        if name != "posters" or POSTERS.is_file():
+            write_view(protocol, name, cold, folder)
 
 
 def run(row: Row, seed: int | None, table: Table) -> dict[str, float | int | str]:

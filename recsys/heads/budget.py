@@ -2,8 +2,9 @@
 
 from recsys.heads.params import FusionParams
 
-FLOPS_PER_S = 2e10
-"""Floating-point operations per second of two cores in float32, a cautious estimate."""
+FLOPS_PER_S = 4e10
+"""Floating-point operations per second of two cores in float32, a cautious estimate: CiteULike H beside citations took
+3.5e13 of them in 1,076 s on one core."""
 STEP = 0.9
 
 

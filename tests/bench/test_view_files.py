@@ -48,7 +48,13 @@ def test_films_stand_in_the_graph_by_their_item_ids(shared):
     ]
 
 
-def test_without_vectors_of_posters_it_is_said_how_to_make_them(monkeypatch, tmp_path):
+def test_vectors_are_those_that_their_benchmark_left_else_it_is_said_how_to_make_them(monkeypatch, tmp_path):
     monkeypatch.setattr(view_files, "POSTERS", tmp_path / "posters.parquet")
+    monkeypatch.setattr(view_files, "vectors_path", lambda protocol: tmp_path / f"made-{protocol}.parquet")
+    ids = pa.array(["1"])
     with pytest.raises(SystemExit, match="run make bench-posters"):
-        view_files.write_view("ml100k_cold", "vectors", pa.array(["1"]), tmp_path)
+        view_files.write_view("ml100k_cold", "posters", ids, tmp_path)
+    with pytest.raises(SystemExit, match="run make bench-encoders"):
+        view_files.write_view("citeulike_H", "encoders", ids, tmp_path)
+    (tmp_path / "made-citeulike_H.parquet").write_bytes(b"vectors")
+    assert view_files.write_view("citeulike_H", "encoders", ids, tmp_path).read_bytes() == b"vectors"

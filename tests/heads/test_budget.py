@@ -22,13 +22,13 @@ def test_a_small_data_set_is_never_cut(fusion_params):
 
 def test_more_folds_leave_each_less(fusion_params):
     params = fusion_params.model_copy(update={"max_landmarks": 4000, "max_users": 4000})
-    one, three = (within(60, 4000, 4000, folds, params) for folds in (1, 3))
+    one, three = (within(30, 4000, 4000, folds, params) for folds in (1, 3))
     assert one.max_landmarks > three.max_landmarks and one.max_users > three.max_users
 
 
 def test_views_leave_each_head_less_time_unless_none_is_tried(fusion_params):
     params = fusion_params.model_copy(update={"max_landmarks": 4000, "max_users": 4000})
-    none, one, two = (within(60, 4000, 4000, 1, params, n_views) for n_views in (0, 1, 2))
+    none, one, two = (within(30, 4000, 4000, 1, params, n_views) for n_views in (0, 1, 2))
     assert none.max_landmarks > one.max_landmarks > two.max_landmarks
     unused = params.model_copy(update={"view_weights": (0.0,)})
-    assert within(60, 4000, 4000, 1, unused, 2).max_landmarks == none.max_landmarks
+    assert within(30, 4000, 4000, 1, unused, 2).max_landmarks == none.max_landmarks
