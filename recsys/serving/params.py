@@ -27,7 +27,8 @@ class ServeParams(BaseModel):
     max_waiting: int = Field(ge=0)
     """Requests that may wait, per worker; further ones are answered 503 with Retry-After."""
     wait_s: float = Field(gt=0)
-    """Seconds that a request may take to arrive whole; then it is answered 503."""
+    """Seconds that a request's headers may take to arrive, else the connection is closed (408), and then its body, else
+    it is answered 503."""
     queue_s: float = Field(gt=0)
     """Seconds that a request may wait for its turn; then it is answered 503 with Retry-After. So under any load what is
     answered is answered within about this time."""

@@ -1,7 +1,6 @@
 """Back-pressure: a request waits for its turn no longer than it is told, and others are turned away at once."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -30,17 +29,24 @@ class Front:
         await self.may_answer.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    async def ask(self, *, arrives: bool = True) -> tuple[int, dict[bytes, bytes]]:
-        """Status and headers of the answer to one request."""
+    async def ask(
+        self, *, arrives: bool = True, begun: bytes = b"", reads: asyncio.Event | None = None
+    ) -> tuple[int, dict[bytes, bytes]]:
+        """Status and headers of the answer to one request, whose client may send or read slowly."""
         answer: dict[str, Any] = {}
+        pieces = [{"type": "http.request", "body": begun, "more_body": True}] if begun else []
 
         async def receive() -> dict[str, Any]:
+            if pieces:
+                return pieces.pop()
             if not arrives:
                 await asyncio.Event().wait()
             return {"type": "http.request", "body": b"{}"}
 
         async def send(message: dict[str, Any]) -> None:
             answer.update(message)
+            if reads is not None:
+                await reads.wait()
 
         scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": []}
         await self.admission(scope, receive, send)
@@ -75,14 +81,38 @@ def test_more_than_may_wait_are_turned_away_at_once(params: ServeParams) -> None
     asyncio.run(asked())
 
 
-def test_a_body_that_does_not_arrive_holds_no_turn(params: ServeParams) -> None:
+def test_bodies_that_do_not_arrive_hold_neither_turns_nor_places(params: ServeParams) -> None:
     async def asked() -> list[tuple[int, dict[bytes, bytes]]]:
-        front = Front(params, max_running=1, wait_s=0.1)
+        front = Front(params, max_running=1, max_waiting=1, wait_s=0.1)
         front.may_answer.set()
-        both: list[Coroutine[Any, Any, tuple[int, dict[bytes, bytes]]]] = [
-            front.ask(arrives=False),
-            front.ask(),
-        ]
-        return list(await asyncio.gather(*both))
+        slow = [front.ask(arrives=False) for _ in range(10)]
+        return list(await asyncio.gather(*slow, front.ask()))
 
-    assert [status for status, _ in asyncio.run(asked())] == [503, 200]
+    *slow, (status, _) = asyncio.run(asked())
+    assert status == 200 and {one for one, _ in slow} == {503}
+    assert all(headers[b"connection"] == b"close" for _, headers in slow)  # more of the body may come
+
+
+def test_bodies_that_are_arriving_take_bounded_memory(params: ServeParams) -> None:
+    async def asked() -> list[int]:
+        front = Front(params, max_running=1, max_waiting=1, wait_s=0.5, max_body_kb=1)
+        front.may_answer.set()
+        some = [front.ask(arrives=False, begun=b"x" * 1000) for _ in range(5)]
+        return [status for status, _ in await asyncio.gather(*some, front.ask())]
+
+    *slow, last = asyncio.run(asked())
+    assert last == 200 and slow == [503] * 5
+
+
+def test_who_reads_an_answer_slowly_holds_neither_turn_nor_place(params: ServeParams) -> None:
+    async def asked() -> None:
+        front, reads = Front(params, max_running=1, max_waiting=0), asyncio.Event()
+        front.may_answer.set()
+        slow = asyncio.create_task(front.ask(reads=reads))
+        await asyncio.sleep(0.05)
+        assert (await front.ask())[0] == 200 and not slow.done()
+        reads.set()
+        assert (await slow)[0] == 200
+        assert (await front.ask())[0] == 200
+
+    asyncio.run(asked())

@@ -7,6 +7,7 @@ asked has given up by then, and what is answered is answered soon.
 
 import asyncio
 import time
+from contextlib import ExitStack
 
 from prometheus_client import Counter
 from starlette.requests import Request
@@ -20,6 +21,7 @@ ARRIVED = "arrived"
 answer."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/version")
 """Paths that are always answered: monitoring must see that the service is busy, not dead."""
+TOO_MANY = "too many requests wait"
 AGAIN = "ask again as Retry-After says; more workers or replicas answer more at once"
 
 
@@ -29,6 +31,10 @@ class ClientGone(Exception):
 
 class BodyTooLarge(Exception):
     """The body is longer than `max_body_kb`, whatever its header said."""
+
+
+class TooMuchArrives(Exception):
+    """The bodies that are still arriving are as long as those of all requests that may wait could be."""
 
 
 class Admission:
@@ -46,71 +52,108 @@ class Admission:
         self._turned_away = turned_away
         self._turns = asyncio.Semaphore(params.max_running)
         self._n_inside = 0
+        """Requests that have arrived whole, and are not answered."""
+        self._n_arriving = 0
+        """Bytes of those that have not."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or turn it away."""
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
-        elif self._n_inside >= self._params.max_running + self._params.max_waiting:
-            await self._refuse(503, "too many requests wait", AGAIN, scope, receive, send)
+        elif self._is_full():
+            await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
+        elif (body := await self._arrived(scope, receive, send)) is None:
+            return
+        elif self._is_full():  # others were faster
+            await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
         else:
-            self._n_inside += 1
-            try:
-                await self._in_turn(scope, receive, send)
-            finally:
-                self._n_inside -= 1
+            await self._in_turn(body, scope, receive, send)
 
-    async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _is_full(self) -> bool:
+        return self._n_inside >= self._params.max_running + self._params.max_waiting
+
+    async def _arrived(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
+        """The body of a request; None where it does not come, which is answered."""
         try:
             async with asyncio.timeout(self._params.wait_s):
-                body = await self._read(receive)
+                return await self._read(receive)
         except ClientGone:
-            return
+            return None
         except BodyTooLarge:
-            most = f"a body has at most {self._params.max_body_kb} kB"
-            await self._refuse(
-                413, most, "send less at once; the limit is serve.max_body_kb", scope, receive, send
-            )
-            return
+            status, why = 413, f"a body has at most {self._params.max_body_kb} kB"
+            remedy = "send less at once; the limit is serve.max_body_kb"
+        except TooMuchArrives:
+            status, why, remedy = 503, "too many bodies are arriving", AGAIN
         except TimeoutError:
-            why = f"the request did not arrive within {self._params.wait_s:g} s"
-            await self._refuse(503, why, AGAIN, scope, receive, send)
-            return
+            status, why, remedy = 503, f"the request did not arrive within {self._params.wait_s:g} s", AGAIN
+        await self._refuse(status, why, remedy, scope, receive, send, is_last=True)
+        return None
+
+    async def _in_turn(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Compute an answer once there is a turn. Who reads it slowly holds neither turn nor place."""
         scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
-        try:
-            if self._turns.locked():
-                async with asyncio.timeout(self._params.queue_s):
-                    await self._turns.acquire()
-            else:
-                await self._turns.acquire()  # it is free, so nothing waits
-        except TimeoutError:
-            why = f"the request did not get its turn within {self._params.queue_s:g} s"
-            await self._refuse(503, why, AGAIN, scope, receive, send)
-            return
-        try:
-            await self._app(scope, _replayed(body, receive), send)
-        finally:
-            self._turns.release()
+        with ExitStack() as place:
+            self._n_inside += 1
+            place.callback(self._leave)
+            try:
+                if self._turns.locked():
+                    async with asyncio.timeout(self._params.queue_s):
+                        await self._turns.acquire()
+                else:
+                    await self._turns.acquire()  # it is free, so nothing waits
+            except TimeoutError:
+                why = f"the request did not get its turn within {self._params.queue_s:g} s"
+                await self._refuse(503, why, AGAIN, scope, receive, send)
+                return
+            place.callback(self._turns.release)
+
+            async def sent(message: Message) -> None:
+                place.close()
+                await send(message)
+
+            await self._app(scope, _replayed(body, receive), sent)
+
+    def _leave(self) -> None:
+        self._n_inside -= 1
 
     async def _read(self, receive: Receive) -> bytes:
         """The whole body: a slow sender holds no turn."""
         chunks, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._params.max_body_kb * 1024:
-                raise BodyTooLarge
-            more = message.get("more_body", False)
-        return b"".join(chunks)
+        longest = self._params.max_body_kb * 1024
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                self._n_arriving += len(chunks[-1])
+                if size > longest:
+                    raise BodyTooLarge
+                more = message.get("more_body", False)
+                if more and self._n_arriving > longest * (
+                    self._params.max_running + self._params.max_waiting
+                ):
+                    raise TooMuchArrives
+            return b"".join(chunks)
+        finally:
+            self._n_arriving -= size
 
     async def _refuse(
-        self, status: int, why: str, remedy: str, scope: Scope, receive: Receive, send: Send
+        self,
+        status: int,
+        why: str,
+        remedy: str,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        is_last: bool = False,
     ) -> None:
+        """Turn a request away; where its body may still be arriving, close the connection after that."""
         self._turned_away.labels(str(status)).inc()
-        headers = {"Retry-After": "1"} if status == 503 else {"Connection": "close"}
+        headers = {"Retry-After": "1"} if status == 503 else {}
+        headers |= {"Connection": "close"} if is_last else {}
         answer = problem_answer(Request(scope), status, why, remedy=remedy, headers=headers)
         await answer(scope, receive, send)
 

@@ -99,11 +99,12 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
         workers: processes; they share the memory of one release.
 
     Raises:
-        ConfigError: others could ask without a key, or the file of keys is damaged.
+        ConfigError: others could ask without a key, the file of keys is damaged, or nothing can listen there.
     """
     import uvicorn
 
     from recsys.serving.service.access import VARIABLE, ApiKeys, is_loopback
+    from recsys.serving.service.connection import bounded_connection
     from recsys.serving.service.workers import GRACE_S
     from recsys.storage.memory import limit_arenas
 
@@ -114,6 +115,7 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
             f"{host} can be reached from other machines, and there are no API keys",
             remedy=f"recsys api-key NAME --to keys.json, then {VARIABLE}=keys.json; or --host 127.0.0.1",
         )
+    _require_free(host, port)
     # Of Arrow's allocators jemalloc keeps least once a release is open: 30 MB less per worker at a million items.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
     limit_arenas(ARENAS)
@@ -125,6 +127,8 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
             factory=True,
             host=host,
             port=port,
+            http=bounded_connection(config.params["wait_s"]),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -136,6 +140,21 @@ def run(config: Config, host: str, port: int, workers: int) -> None:
             serve_by_workers(config, server, workers, Path(figures))
         else:
             serve(server)
+
+
+def _require_free(host: str, port: int) -> None:
+    """Refuse an address at which nothing can listen before a release is loaded."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen at {host}, port {port}: {error.strerror or error}",
+            remedy="end what listens there, or give another --host or --port",
+        ) from error
 
 
 def serve(

@@ -1,0 +1,133 @@
+"""One connection of a client, as uvicorn serves it, with bounds on what a client may leave undone.
+
+uvicorn has none: who connects and sends nothing, or a header byte by byte, keeps a connection for ever; headers may be
+of any length; and who reads no answers keeps the request that computed them waiting. Bodies are bounded in
+`admission.py`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+LONGEST_HEAD = 64 * 1024
+"""Bytes of a request's line and headers, or between two pieces of its body; whole reads are counted."""
+UNREAD_S = 20.0
+"""Seconds after which a client is cut off that reads nothing of an answer which is too long to be buffered."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol, with bounds.
+
+    Args:
+        arrival_s: seconds that a request's line and headers may take, from when the connection is open, or from their
+            first byte on a connection that had requests before.
+        **options: of uvicorn.
+    """
+
+    def __init__(self, arrival_s: float, **options: Any) -> None:  # noqa: ANN401  as uvicorn passes them
+        super().__init__(**options)
+        self._arrival_s = arrival_s
+        self._is_in_head = False
+        self._n_bare = 0
+        """Bytes that have brought neither a whole head nor a piece of a body."""
+        self._running: RequestResponseCycle | None = None
+        self._arrival: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Expect a request."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more. uvicorn tells only the newest request, which need not be the one that runs."""
+        if self._running is not None:
+            self._running.disconnected = True
+        super().connection_lost(exc)
+        self._head_is_here()
+        self._client_reads()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, within the bounds."""
+        self._n_bare += len(data)
+        super().data_received(data)
+        if self._n_bare > LONGEST_HEAD:
+            self._refuse(431)
+        elif self._is_in_head and self._arrival is None:
+            self._expect_head()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio keeps the connection open where it is true
+        """The client sends no more, but may wait for the answer to what it has sent whole."""
+        newest = self.pipeline[0][0] if self.pipeline else self.cycle
+        if self._is_in_head or newest is None or newest.more_body or newest.response_complete:
+            return False
+        newest.keep_alive = False
+        return True
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Its body is next."""
+        self._is_in_head, self._n_bare = False, 0
+        self._head_is_here()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of it is here."""
+        self._n_bare = 0
+        super().on_body(body)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is answered."""
+        super().pause_writing()
+        self._reading = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        super().resume_writing()
+        self._client_reads()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _expect_head(self) -> None:
+        self._arrival = self.loop.call_later(self._arrival_s, self._refuse, 408)
+
+    def _head_is_here(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _client_reads(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _refuse(self, status: int) -> None:
+        """Close the connection; a client that has sent something is told why."""
+        if self.transport.is_closing():
+            return
+        if self._n_bare:
+            self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+        self.transport.close()
+
+
+def bounded_connection(arrival_s: float) -> type[asyncio.Protocol]:
+    """What uvicorn makes connections with.
+
+    Args:
+        arrival_s: as `Connection` has it.
+
+    Returns:
+        In place of a class; uvicorn only calls it.
+    """
+    make: Callable[..., Connection] = partial(Connection, arrival_s)
+    return cast("type[asyncio.Protocol]", make)
