@@ -23,7 +23,8 @@ STYLE = """
   td.words, th.words { white-space: normal; text-align: left; min-width: 11em; } tr.champion td { font-weight: 600; background: var(--champion); } tr.challenger td { font-weight: 600; background: var(--challenger); }
   .ok { color: var(--good); font-weight: 600; } .no { color: var(--bad); font-weight: 600; } .quiet { color: var(--quiet); }
   .tight td { padding: 6px 5px; font-size: 14px; } .tight th { padding: 6px 5px; } code { font-size: 14px; }
-  @media (max-width: 600px) { main { padding: 16px 12px 32px; } h1 { font-size: 24px; } .card { padding: 10px 12px; } .card > svg { min-width: 420px; } }
+  @media (max-width: 600px) { main { padding: 16px 12px 32px; } h1 { font-size: 24px; } .card { padding: 10px 12px; } .card > svg { min-width: 420px; }
+    th, td { padding: 6px 4px; font-size: 14px; } td.words, th.words { min-width: 6.5em; } }
 """
 """Rules of CSS that the pages for people share: no page needs anything from outside."""
 
