@@ -2,18 +2,24 @@
 
 import math
 import re
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import ClassVar
 
 from recsys.catalogue.fields import BadRow, identifier
 
-_WHOLE_FLOAT = re.compile(r"(0|-?[1-9]\d*)\.0+", re.ASCII)
+# Not more zeros behind a comma: 1,000 may be a thousand.
+_WHOLE_FLOAT = re.compile(r"(0|-?[1-9]\d*)(\.0+|,00?)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = {"inf", "infinity"}
 _COMMA = re.compile(r"[+-]?\d+,(\d+)", re.ASCII)
 THOUSANDS_DIGITS = 3
+_BY_POINTS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", re.ASCII)
+"""Thousands apart by points, such as 1.299,00; without a comma only the column shows that they are thousands."""
+_BY_COMMAS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
 
 
 @dataclass
@@ -23,7 +29,7 @@ class IdForm:
     observes: ClassVar = (str, float)
     name: str
     n_floats: int = 0
-    """Values such as 1.0, text or number."""
+    """Values such as 1.0, text or number, or 1,0."""
     is_whole: bool = True
     """Whether every text is such a float; otherwise `.0` is part of the names."""
     n_trimmed: int = 0
@@ -53,7 +59,7 @@ class IdForm:
         if isinstance(value, str):
             self.n_trimmed += found != value
             if self.is_whole and self.n_floats:
-                return found.partition(".")[0]
+                return re.split("[.,]", found, maxsplit=1)[0]
         return found
 
     def notes(self) -> list[str]:
@@ -78,22 +84,42 @@ class NumberForm:
     """Texts such as 4,5."""
     n_thousands: int = 0
     """Such texts with three digits behind the comma: 1,250 may be thousands."""
-    n_dots: int = 0
+    n_points: int = 0
+    """Texts with a point that are not thousands apart by points."""
+    n_point_thousands: int = 0
+    """Texts such as 1.250: perhaps thousands."""
+    n_both: Counter[str] = field(default_factory=Counter)
+    """Decimal sign -> texts that separate thousands too: "," such as 1.299,00, "." such as 1,299.00."""
+    currencies: set[str] = field(default_factory=set)
 
     def observe(self, value: object) -> bool:
         """Take a value as evidence; False, since a further one may say otherwise."""
         if isinstance(value, str):
-            match = _COMMA.fullmatch(value.strip())
-            if match:
+            text, currency = _without_currency(value)
+            self.currencies |= {currency} - {""}
+            if by_points := _BY_POINTS.fullmatch(text):
+                self.n_both[","] += by_points[2] is not None
+                self.n_point_thousands += by_points[2] is None
+            elif (by_commas := _BY_COMMAS.fullmatch(text)) and by_commas[2]:
+                self.n_both["."] += 1
+            elif match := _COMMA.fullmatch(text):
                 self.n_commas += 1
                 self.n_thousands += len(match[1]) == THOUSANDS_DIGITS
-            self.n_dots += "." in value
+            else:
+                self.n_points += "." in text
         return False
 
     @cached_property
     def has_decimal_comma(self) -> bool:
-        """Whether a comma is the decimal point here: the column has evidence for it and none against it."""
-        return self.n_commas > self.n_thousands and not self.n_dots
+        """Whether a comma is the decimal sign here: the column has evidence for it and none against it."""
+        for_it = self.n_both[","] > 0 or self.n_commas > self.n_thousands
+        points = self.n_points + (0 if self.n_both[","] else self.n_point_thousands)
+        return for_it and not points and not self.n_both["."]
+
+    @cached_property
+    def has_thousands_commas(self) -> bool:
+        """Whether commas separate thousands here: some numbers have a point too, and none shows a decimal comma."""
+        return self.n_both["."] > 0 and not self.n_both[","] and self.n_commas == self.n_thousands
 
     def read(self, value: object) -> float:
         """One number of the column.
@@ -118,18 +144,46 @@ class NumberForm:
         return found
 
     def _of_text(self, text: str) -> float:
-        if _COMMA.fullmatch(text) and self.has_decimal_comma:
-            text = text.replace(",", ".")
+        text, currency = _without_currency(text)
+        if currency and len(self.currencies) > 1:
+            raise BadRow("wrong_type", f"{self.name} is in more than one currency: land one file for each")
+        if self.has_decimal_comma and (_COMMA.fullmatch(text) or _BY_POINTS.fullmatch(text)):
+            text = text.replace(".", "").replace(",", ".")
+        elif self.has_thousands_commas and _BY_COMMAS.fullmatch(text):
+            text = text.replace(",", "")
+        elif self.n_both[","] and "." in text:
+            raise self._unclear("point")
         if _NUMBER.fullmatch(text) or text.lower().lstrip("+-") in _INFINITE:
             return float(text)
         if "," in text and any(map(str.isdigit, text)):
-            problem = "has a comma that may separate thousands; write 1250.5, with a point and nothing between digits"
-            raise BadRow("wrong_type", f"{self.name} {problem}")
+            raise self._unclear("comma")
         raise BadRow("wrong_type", f"{self.name} should be a number")
+
+    def _unclear(self, sign: str) -> BadRow:
+        problem = (
+            f"has a {sign} that may separate thousands; write 1250.5, with a point and nothing between digits"
+        )
+        return BadRow("wrong_type", f"{self.name} {problem}")
 
     def notes(self) -> list[str]:
         """What a person should know."""
-        return [f"{self.name} read with a decimal comma"] if self.has_decimal_comma else []
+        found = []
+        if self.has_decimal_comma:
+            found.append(f"{self.name} read with a decimal comma")
+        if self.has_thousands_commas:
+            found.append(f"{self.name} read with commas between thousands")
+        if len(self.currencies) == 1:
+            found.append(f"{self.name} read without its currency, {min(self.currencies)}")
+        return found
+
+
+def _without_currency(text: str) -> tuple[str, str]:
+    """A number without a currency sign at one of its ends, and the sign; "" where it has none."""
+    text = text.strip()
+    for sign, rest in ((text[-1:], text[:-1]), (text[:1], text[1:])):
+        if sign and unicodedata.category(sign) == "Sc":
+            return rest.strip(), sign
+    return text, ""
 
 
 def _as_float(value: int | float | Decimal) -> float:

@@ -90,6 +90,8 @@ def test_whole_numbers_are_one_id_in_every_type(numbers, write):
 def test_texts_that_end_in_point_zero_are_names_where_one_is_no_number():
     assert read_all(CATALOGUE, "item_id", "identifier", ["1.0", "v2.0", "3.00"]) == ["1.0", "v2.0", "3.00"]
     assert read_all(CATALOGUE, "item_id", "identifier", ["1.0", "None", None, "3.00"]) == ["1", "", "", "3"]
+    assert read_all(CATALOGUE, "item_id", "identifier", ["1001,0", "7,0"]) == ["1001", "7"]
+    assert read_all(CATALOGUE, "item_id", "identifier", ["1,000", "7,0"]) == ["1,000", "7,0"]
     assert read_all(CATALOGUE, "item_id", "identifier", ["007", "08"]) == ["007", "08"]
 
 
@@ -106,6 +108,8 @@ def test_what_is_no_id_is_a_bad_row(value):
         (["4,5", "1,250"], [4.5, 1.25]),
         (["4.5", "1e3", ".5", "-2"], [4.5, 1000.0, 0.5, -2.0]),
         ([3, 2.5, "nan", None], [3.0, 2.5, None, None]),
+        (["1.299,00 €", "49,90 €", "2.500", "-3"], [1299.0, 49.9, 2500.0, -3.0]),
+        (["$1,250.50", "$1,250", "$ 3.5", "7"], [1250.5, 1250.0, 3.5, 7.0]),
     ],
 )
 def test_numbers_are_read_as_their_column_has_them(values, expected):
@@ -113,7 +117,22 @@ def test_numbers_are_read_as_their_column_has_them(values, expected):
 
 
 @pytest.mark.parametrize(
-    "values", [["1,250"], ["4,5", "4.5"], ["1,250.5"], ["1_000"], ["five"], ["0x1f"], ["1 000"]]
+    "values",
+    [
+        ["1,250"],
+        ["4,5", "4.5"],
+        ["4,5", "1.250"],
+        ["1.299,00", "1,299.00"],
+        ["1.299,00", "4.5"],
+        ["1,299.00", "4,5"],
+        ["12,345.6,7"],
+        ["12 €", "12 $"],
+        ["€"],
+        ["1_000"],
+        ["five"],
+        ["0x1f"],
+        ["1 000"],
+    ],
 )
 def test_numbers_that_may_be_meant_otherwise_are_bad_rows(values):
     with pytest.raises(BadRow, match="value"):
