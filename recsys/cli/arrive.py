@@ -10,8 +10,9 @@ import click
 
 from recsys.cli.context import settings, state_storage, workspace
 from recsys.cli.intake import NOTHING_NEW, ingest
+from recsys.cli.options import store_option, who_option
 from recsys.cli.registry import fetch_champion
-from recsys.cli.release import publish, store_option, who_option
+from recsys.cli.release import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

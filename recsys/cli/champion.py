@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from recsys.cli.context import console, print_json, registry_address, required, store
-from recsys.cli.release import SKIPPED, json_option, store_option
+from recsys.cli.options import json_option, store_option
+from recsys.cli.release import SKIPPED
 from recsys.errors import RegistryError
 
 

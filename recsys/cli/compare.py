@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, settings_or_shipped, shown, store
-from recsys.cli.release import json_option, store_option
+from recsys.cli.options import feedback_option, json_option, store_option
 
 if TYPE_CHECKING:
     from recsys.effects.compare import Comparison, Predicted, Side
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a", required=False)
 @click.argument("b", required=False)
-@click.option(
-    "--feedback",
-    metavar="URL",
-    help="Feedback store: sqlite:///path or postgresql://… "
-    "[default: RECSYS_FEEDBACK, else feedback.sqlite in the workspace]",
-)
+@feedback_option
 @store_option
 @json_option
 def compare(a: str | None, b: str | None, feedback: str | None, store_url: str | None, as_json: bool) -> None:

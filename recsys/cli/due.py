@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, registry_address, settings, state_storage, workspace
-from recsys.cli.release import SKIPPED, json_option
+from recsys.cli.options import json_option
+from recsys.cli.release import SKIPPED
 
 if TYPE_CHECKING:
     from recsys.registry.due import Due

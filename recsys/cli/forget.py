@@ -18,7 +18,7 @@ from recsys.cli.context import (
     store,
     workspace,
 )
-from recsys.cli.release import json_option, store_option, who_option
+from recsys.cli.options import feedback_option, json_option, store_option, who_option
 
 if TYPE_CHECKING:
     from recsys.catalogue.person import Person
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("user", required=False)
 @click.option("--pseudonym", metavar="HEX", help="The user's pseudonym, where the raw id is not known.")
-@click.option(
-    "--feedback", metavar="URL", help="Feedback store. [default: RECSYS_FEEDBACK, else the workspace's]"
-)
+@feedback_option
 @who_option
 @store_option
 @json_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.context import console, print_json, settings, workspace
+from recsys.cli.options import json_option
 
 if TYPE_CHECKING:
     from recsys.effects.gram_export import Exported
@@ -19,7 +20,6 @@ folder_option = click.option(
     default=Path("."),
     help="Gets the file. [default: the current folder]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()

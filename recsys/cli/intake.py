@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from recsys.cli.context import (
     store_if_any,
     workspace,
 )
+from recsys.cli.options import json_option, login_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
         _print(f"blanks or line ends around {VARIABLE} are left out", "yellow")
-    let_in = LetIn(accept, AcceptedBy(who=getpass.getuser(), why=why)) if accept and why else None
+    let_in = LetIn(accept, AcceptedBy(who=login_name(), why=why)) if accept and why else None
     with console().status("looking at the landing zone") as status:
         done = take_in(
             zone,
@@ -179,7 +179,7 @@ def quarantine() -> None:
 
 
 @quarantine.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(as_json: bool) -> None:
     """Count quarantined rows per part and reason."""
     from recsys.catalogue.quarantine import quarantined_counts
@@ -199,7 +199,7 @@ def list_(as_json: bool) -> None:
 @quarantine.command()
 @click.argument("part")
 @click.option("--reason", help="Only rows with this reason.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def show(part: str, reason: str | None, as_json: bool) -> None:
     """Show the quarantined rows of PART with reason and source line."""
     from recsys.catalogue.quarantine import quarantined_rows
@@ -220,7 +220,7 @@ def show(part: str, reason: str | None, as_json: bool) -> None:
 @quarantine.command()
 @click.argument("part")
 @click.option("--reason", help="Only rows with this reason.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def retry(part: str, reason: str | None, as_json: bool) -> None:
     """Land the quarantined rows of PART again, such as interactions whose items were unknown; then run `ingest`."""
     from recsys.catalogue.pseudonyms import pseudonym_key

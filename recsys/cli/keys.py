@@ -5,10 +5,7 @@ from pathlib import Path
 import click
 
 from recsys.cli.context import console, store
-
-store_option = click.option(
-    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
-)
+from recsys.cli.options import store_option
 
 
 @click.group()

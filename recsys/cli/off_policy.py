@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recsys.cli.context import console, print_json, settings_or_shipped, shown
+from recsys.cli.options import json_option
 
 if TYPE_CHECKING:
     from recsys.evaluation.off_policy import Estimates, LoggedChoices
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 LOGS = click.argument(
     "logs", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 seed_option = click.option("--seed", default=0, show_default=True, help="Seed of the resampling.")
 ROWS = {
     "logged": "the policy that was logged",

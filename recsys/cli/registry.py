@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, registry_address, settings, store, workspace
-from recsys.cli.release import json_option, who_option
+from recsys.cli.options import json_option, who_option
 from recsys.errors import GateClosed
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from recsys.cli.context import (
     store_if_any,
     workspace,
 )
+from recsys.cli.options import json_option, store_option, who_option
 from recsys.errors import OtherModel
 
 if TYPE_CHECKING:
@@ -26,27 +26,6 @@ if TYPE_CHECKING:
     from recsys.publishing.current import Current
 
 SKIPPED = 99
-
-store_option = click.option(
-    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-
-
-def _me() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return f"uid {os.getuid()}"
-
-
-who_option = click.option(
-    "--who",
-    default=_me,
-    envvar="RECSYS_WHO",
-    metavar="NAME",
-    help="Who acts. [default: RECSYS_WHO, else the login name]",
-)
 
 
 @click.command()

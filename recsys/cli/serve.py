@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, required, settings_or_shipped, shown, workspace
+from recsys.cli.options import feedback_option, store_option
 
 if TYPE_CHECKING:
     from recsys.serving.params import ServeParams
@@ -24,21 +25,14 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="Processes; they share one release.",
 )
-@click.option(
-    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
-)
+@store_option
 @click.option(
     "--keys",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File of API keys, by `recsys api-key`; without one the service answers this machine only. "
     "[default: RECSYS_API_KEYS]",
 )
-@click.option(
-    "--feedback",
-    metavar="URL",
-    help="Feedback store: sqlite:///path or postgresql://… "
-    "[default: RECSYS_FEEDBACK, else feedback.sqlite in the workspace]",
-)
+@feedback_option
 @click.option(
     "--share",
     type=click.FloatRange(0, 1),

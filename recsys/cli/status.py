@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from recsys.cli.context import console, print_json, printable, shown, workspace
+from recsys.cli.options import json_option
 from recsys.importing import without_pandas
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def status(as_json: bool) -> None:
     """Show the state: landed files, pending rows, the current release, the last failure and what to do about it."""
     with without_pandas():

@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from recsys.cli.context import console, print_json, required, shown
+from recsys.cli.options import json_option, store_option
 from recsys.importing import without_pandas
 
 if TYPE_CHECKING:
     from recsys.serving.answers import Scored
     from recsys.serving.reader import Release
 
-store_option = click.option(
-    "--store", "store_url", metavar="URL", help="A folder or s3://bucket/prefix. [default: RECSYS_STORE]"
-)
 release_option = click.option(
     "--release", metavar="ID", help="Another release than the current one; see `recsys releases`."
 )
 k_option = click.option(
     "-k", default=10, show_default=True, type=click.IntRange(1), help="Length of the list."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command()

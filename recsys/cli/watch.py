@@ -8,7 +8,8 @@ import os
 import click
 
 from recsys.cli.context import console, print_json, settings, shown, state_storage, store, workspace
-from recsys.cli.release import SKIPPED, json_option, store_option
+from recsys.cli.options import json_option, store_option
+from recsys.cli.release import SKIPPED
 
 
 @click.command()

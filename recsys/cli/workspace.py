@@ -20,7 +20,8 @@ from recsys.cli.context import (
     workspace,
 )
 from recsys.cli.due import training_due
-from recsys.cli.release import SKIPPED, json_option, show_published, store_option, who_option
+from recsys.cli.options import json_option, store_option, who_option
+from recsys.cli.release import SKIPPED, show_published
 from recsys.errors import ConfigError
 
 if TYPE_CHECKING:
