@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from recsys.encoders.pack import MIN_COSINE, open_pretrained, quietly, save_mode
 from recsys.encoders.reference import MODEL, REFERENCE
 from recsys.encoders.runtime import compile_request, load_openvino
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.packed import STAGING, PackedFile, land, remove_abandoned, verify_sizes
+from recsys.storage.packed import PackedFile, land, staged, verify_sizes
 
 IMAGE_PACK_VERSION = 1
 """Part of every hash. Raise it when the same source would be packed into another model, or pictures cut otherwise."""
@@ -77,10 +76,7 @@ def pack_image_encoder(source: str, encoders: Path) -> ImageEncoderReference:
         return reference.model_copy(update={"source": source})
     except (ArtifactMissing, EncoderError):
         shutil.rmtree(target, ignore_errors=True)
-    remove_abandoned(encoders)
-    staging = encoders / f"{STAGING}{uuid4().hex}"
-    staging.mkdir(parents=True)
-    try:
+    with staged(encoders) as staging:
         with quietly():
             dim = _convert(source, found, staging / MODEL)
         packed = tuple(
@@ -91,8 +87,6 @@ def pack_image_encoder(source: str, encoders: Path) -> ImageEncoderReference:
         )
         reference.save(staging / REFERENCE)
         land(staging, target, packed)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return reference
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from recsys.encoders.source import find_source, source_files
 from recsys.encoders.static_table import is_static, read_table, require_static, without_special_tokens
 from recsys.encoders.transformer import load_tokenizer, tokens_of
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.packed import STAGING, PackedFile, remove_abandoned, verify_sizes
+from recsys.storage.packed import PackedFile, land, staged, verify_sizes
 
 PACK_VERSION = 1
 """Part of every encoder hash. Raise it when the same source would be packed into another model."""
@@ -66,15 +65,9 @@ def pack_encoder(params: EncoderParams, encoders: Path, calibration_texts: Seque
         return reference.model_copy(update={"source": params.source})
     except (ArtifactMissing, EncoderError):
         shutil.rmtree(target, ignore_errors=True)
-    remove_abandoned(encoders)
-    staging = encoders / f"{STAGING}{uuid4().hex}"
-    staging.mkdir(parents=True)
-    try:
+    with staged(encoders) as staging:
         reference = _pack(params, source, chosen, staging, target.name)
-        if not target.exists():  # another process may have packed the same meanwhile
-            staging.rename(target)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        land(staging, target, reference.files)
     return reference
 
 

@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import EncoderError
 from recsys.heads.head_file import write_head
 from recsys.heads.kernel_head import KernelHead
 from recsys.heads.reference import HEAD_RECIPE, REFERENCE, HeadReference
-from recsys.storage.packed import STAGING, PackedFile, land, remove_abandoned
+from recsys.storage.packed import PackedFile, land, staged
 
 
 class Companion(Protocol):
@@ -45,10 +43,7 @@ def pack_head(
             f"the head is for vectors of width {head.base_dim}, the encoder's have {encoder.dim}",
             remedy="run: dvc repro finetune",
         )
-    remove_abandoned(heads)
-    staging = heads / f"{STAGING}{uuid4().hex}"
-    staging.mkdir(parents=True)
-    try:
+    with staged(heads) as staging:
         written = [*write_head(head, staging), *(path for one in beside for path in one.save(staging))]
         files = tuple(PackedFile.of(path) for path in written)
         recipe = json.dumps([encoder.hash, [file.sha256 for file in files], HEAD_RECIPE])
@@ -57,5 +52,3 @@ def pack_head(
         reference.save(staging / REFERENCE)
         land(staging, heads / named, files)
         return reference
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

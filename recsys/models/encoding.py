@@ -31,6 +31,22 @@ def vectors_of(model: ModelReference, at: Artifacts, caches: Path | None = None)
     return VectorCache((caches or at.vectors) / folder, model.encoder.dim)
 
 
+def read_vectors(cache: VectorCache, hashes: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Read vectors of texts from a cache.
+
+    Args:
+        cache: of an encoder.
+        hashes: of N texts.
+
+    Returns:
+        float32 [N, L], and which of them exist; a text of nothing has a vector of zeros, which always exists.
+    """
+    vectors_NL, is_found_N = cache.read(hashes)
+    is_empty_N = np.array([one == NO_TEXT for one in hashes], np.bool_)
+    vectors_NL[is_empty_N], is_found_N[is_empty_N] = 0, True
+    return vectors_NL, is_found_N
+
+
 def encode_cached(
     model: ModelReference,
     texts: Sequence[str],
@@ -77,9 +93,7 @@ def _encoded(
     """Encode texts that the cache lacks, chunk by chunk into it. A killed run continues after the last full chunk."""
     cache = vectors_of(model, at, caches)
     hashes = [text_hash(text) for text in texts]
-    vectors_NL, is_found_N = cache.read(hashes)
-    is_empty_N = np.array([one == NO_TEXT for one in hashes], np.bool_)
-    vectors_NL[is_empty_N], is_found_N[is_empty_N] = 0, True
+    vectors_NL, is_found_N = read_vectors(cache, hashes)
     if is_found_N.all():
         return vectors_NL
     missing = np.flatnonzero(~is_found_N).tolist()

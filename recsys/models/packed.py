@@ -11,7 +11,6 @@ import re
 import shutil
 from pathlib import Path
 from typing import Protocol
-from uuid import uuid4
 
 from recsys.encoders.reference import REFERENCE as ENCODER_REFERENCE
 from recsys.errors import ArtifactMissing, EncoderError
@@ -20,11 +19,10 @@ from recsys.models.legacy import as_legacy
 from recsys.models.parts import Part, RankerPart
 from recsys.models.reference import REFERENCE, ModelReference
 from recsys.storage.packed import (
-    STAGING,
     PackedFile,
     are_whole,
     land,
-    remove_abandoned,
+    staged,
     verify_files,
     verify_sizes,
 )
@@ -50,16 +48,11 @@ def pack_ranker(name: str, ranker: SavedRanker, rankers: Path) -> RankerPart:
     Returns:
         The part.
     """
-    remove_abandoned(rankers)
-    staging = rankers / f"{STAGING}{uuid4().hex}"
-    staging.mkdir(parents=True)
-    try:
+    with staged(rankers) as staging:
         files = tuple(PackedFile.of(path) for path in ranker.save(staging))
         recipe = json.dumps([name, [file.sha256 for file in files]])
         named = hashlib.sha256(recipe.encode()).hexdigest()
         land(staging, rankers / named, files)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return RankerPart(name=name, hash=named, files=files)
 
 
@@ -192,10 +185,7 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
     target = part.folder(cache)
     if are_whole(target, part.files):
         return
-    remove_abandoned(target.parent)
-    staging = target.parent / f"{STAGING}{uuid4().hex}"
-    staging.mkdir(parents=True)
-    try:
+    with staged(target.parent) as staging:
         for file in part.files:
             shutil.copyfile(sources[file.name], staging / file.name)
         if (
@@ -209,8 +199,6 @@ def land_part(model: ModelReference, part: Part, sources: dict[str, Path], cache
         elif part.kind == "head" and model.head is not None:
             model.head.save(staging / HEAD_REFERENCE)
         land(staging, target, part.files)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def adopt_model(model: ModelReference, folder: Path, cache: Path) -> None:

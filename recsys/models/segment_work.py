@@ -17,6 +17,7 @@ from recsys.errors import StorageError
 from recsys.features.evidence import Evidence, content_hashes
 from recsys.features.text import NO_TEXT, FeatureFile
 from recsys.features.views_file import read_views
+from recsys.models.encoding import read_vectors
 from recsys.models.engines import Engine, LocalEngine
 from recsys.models.reference import ModelReference
 from recsys.profiles.cache import VectorCache
@@ -97,12 +98,12 @@ class SegmentWork:
             StorageError: the cache does not give back what was written to it.
         """
         hashes = live["text_hash"].to_pylist()
-        vectors, found = _read(self.cache, hashes)
+        vectors, found = read_vectors(self.cache, hashes)
         if not found.all():
             lost = live.filter(pa.array(~found))
             texts = dict(zip(lost["text_hash"].to_pylist(), lost["text"].to_pylist(), strict=True))
             self.cache.add(list(texts), self.local.encoder.encode(list(texts.values())))
-            vectors, found = _read(self.cache, hashes)
+            vectors, found = read_vectors(self.cache, hashes)
         if not found.all():
             raise StorageError(
                 f"{self.cache.folder} does not give back what was written to it",
@@ -130,14 +131,6 @@ def encode_unknown(work: SegmentWork, chunk_texts: int) -> None:
 def _pieces(column: pa.ChunkedArray, size: int) -> Iterator[list[str]]:
     for start in range(0, len(column), size):
         yield column.slice(start, size).to_pylist()
-
-
-def _read(cache: VectorCache, hashes: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Read vectors by text hash, and which of them exist. An item without text has a vector of zeros."""
-    vectors, found = cache.read(hashes)
-    empty = np.array([one == NO_TEXT for one in hashes], np.bool_)
-    vectors[empty], found[empty] = 0, True
-    return vectors, found
 
 
 def live_first(features: pa.Table) -> pa.Table:

@@ -55,15 +55,6 @@ def sample_path(folder: Path, landed: Landed, made_of: str, rows: int, numbers: 
     return folder / f"{landed.record.part}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}{SUFFIX}"
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the file is there and whole."""
-    try:
-        map_arrow(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
-
-
 def write_catalogue_samples(
     walked: Walked, missing: Mapping[str, Path], n: int, numbers: Sequence[str]
 ) -> None:

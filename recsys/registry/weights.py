@@ -4,14 +4,12 @@ A packed encoder cannot be trained: it is a graph for OpenVINO, often in int8. S
 training left.
 """
 
-import shutil
 from pathlib import Path
-from uuid import uuid4
 
 from recsys.encoders.source import find_source, source_files
 from recsys.models.reference import ModelReference
 from recsys.registry.runs import connect
-from recsys.storage.packed import STAGING, PackedFile, land, remove_abandoned
+from recsys.storage.packed import PackedFile, land, staged
 
 WEIGHTS = "weights"
 """Folder among the artifacts of a version's run: config.json, tokenizer.json and safetensors."""
@@ -35,16 +33,11 @@ def fetch_weights(uri: str, champion: ModelReference, weights: Path) -> tuple[Pa
     target = weights / champion.encoder.hash
     entry = champion.registry
     if not target.is_dir() and entry is not None and entry.run_id is not None:
-        remove_abandoned(weights)
-        staging = weights / f"{STAGING}{uuid4().hex}"
-        staging.mkdir(parents=True)
-        try:
+        with staged(weights) as staging:
             _download(uri, entry.run_id, staging)
             if (staging / WEIGHTS).is_dir():
                 found = find_source(str(staging / WEIGHTS))
                 land(found, target, [PackedFile.of(path) for path in source_files(found)])
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     return tuple(PackedFile.of(path) for path in source_files(target)) if target.is_dir() else ()
 
 

@@ -20,7 +20,7 @@ from recsys.settings import Settings
 from recsys.storage.atomic import write_parquet_groups
 from recsys.storage.strays import remove_strays
 from recsys.storage.strings import Strings
-from recsys.storage.tables import map_arrow, write_arrow
+from recsys.storage.tables import is_mappable, write_arrow
 
 
 def run(settings: Settings, at: Artifacts) -> None:
@@ -42,7 +42,7 @@ def run(settings: Settings, at: Artifacts) -> None:
         if not _whole(texts, part.arrival.n_rows):
             made = (item_texts(group, settings.features) for group in part.groups())
             write_parquet_groups(texts, SCHEMA, made)
-        if not (_is_mapped(details) and _is_mapped(terms)):
+        if not (is_mappable(details) and is_mappable(terms)):
             write_arrow(details, item_details(part.groups(), attributes, description_chars))
             write_arrow(terms, item_terms(part.groups(), attributes))
         wanted |= {texts, details, terms}
@@ -70,7 +70,7 @@ def _write_views(settings: Settings, at: Artifacts) -> set[Path]:
             wanted.add(path)
         if evidence.facts and (facts := evidence.facts.of(live)) is not None:
             path = facts_path(at.details, part.id, facts)
-            if not _is_mapped(path):
+            if not is_mappable(path):
                 write_arrow(path, facts)
             wanted.add(path)
     return wanted
@@ -91,12 +91,3 @@ def _whole(path: Path, n_rows: int | None) -> bool:
     except (OSError, pa.ArrowException):
         return False
     return n_rows is None or found == n_rows
-
-
-def _is_mapped(path: Path) -> bool:
-    """Whether the file exists and is complete, by its footer."""
-    try:
-        map_arrow(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return True

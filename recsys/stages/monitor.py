@@ -18,7 +18,6 @@ from recsys.monitoring.report import Watched, WatchReport
 from recsys.monitoring.review import review
 from recsys.monitoring.samples import (
     Walked,
-    is_whole,
     read_arrival,
     sample_path,
     write_catalogue_samples,
@@ -28,6 +27,7 @@ from recsys.monitoring.signals import require_known, signals_of
 from recsys.profiles.items import list_segments
 from recsys.settings import Settings
 from recsys.storage.strays import remove_strays
+from recsys.storage.tables import is_mappable
 
 NEW_ARRIVALS = 10
 """Items of so many landed catalogue files before a file of interactions count as new."""
@@ -88,7 +88,7 @@ def _catalogue(at: Artifacts, params: MonitorParams) -> tuple[Horizon, dict[str,
             one.record.part: sample_path(at.samples, one, made_of, params.sample_rows, params.numbers)
             for one in files
         }
-        missing = {name: path for name, path in wanted.items() if not is_whole(path)}
+        missing = {name: path for name, path in wanted.items() if not is_mappable(path)}
         if missing:
             write_catalogue_samples(walked[part], missing, params.sample_rows, params.numbers)
         paths |= wanted
@@ -107,7 +107,7 @@ def _interactions(at: Artifacts, params: MonitorParams) -> tuple[Horizon, dict[s
         for one in files:
             made_of = " ".join([part.arrival.rows_sha256, *lately[one.record.part].values()])
             wanted[one.record.part] = sample_path(at.samples, one, made_of, params.sample_rows)
-        missing = {name: path for name, path in wanted.items() if not is_whole(path)}
+        missing = {name: path for name, path in wanted.items() if not is_mappable(path)}
         if missing:
             new = {name: _items_of(catalogue, lately[name]) for name in missing}
             write_interaction_samples(part, missing, params.sample_rows, new)

@@ -1,8 +1,10 @@
 """Files of one part of a model, in a folder named by its hash: described, checked, and laid down whole."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -102,12 +104,27 @@ def land(staging: Path, target: Path, files: Iterable[PackedFile]) -> None:
             raise
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half made.
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Give an empty folder beside packed parts, to be filled and renamed by `land`; what is left of it is removed.
 
     Args:
-        folder: of packed parts; it need not exist.
+        folder: of packed parts; it is made where it does not exist. What killed processes left there is removed.
+
+    Yields:
+        The new folder.
     """
+    _remove_abandoned(folder)
+    staging = folder / f"{STAGING}{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half made."""
     left = list(folder.glob(f"{STAGING}*"))
     now = time_of_folder(folder) if left else 0.0
     for staging in left:

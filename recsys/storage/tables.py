@@ -41,6 +41,15 @@ def map_arrow(path: Path) -> pa.Table:
         return opened.read_all()
 
 
+def is_mappable(path: Path) -> bool:
+    """Whether the file is there and complete, by its footer."""
+    try:
+        map_arrow(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
+
+
 def map_foreign_arrow(path: Path, check: Callable[[pa.Table], None]) -> pa.Table:
     """Map a file that others may have written: nothing in it leads outside of it, and every text is UTF-8.
 

@@ -14,7 +14,7 @@ from recsys.profiles.cache import ABANDONED_S, VectorCache
 from recsys.publishing.forgotten import forgotten, remember
 from recsys.publishing.params import CollectParams
 from recsys.publishing.priority import priority
-from recsys.storage.packed import STAGING, remove_abandoned
+from recsys.storage.packed import STAGING, staged
 
 DAY = timedelta(days=1)
 
@@ -56,7 +56,8 @@ def test_releases_and_people_go_by_deadlines_at_the_store(film_workspace, folder
 
 def test_what_others_are_making_is_not_taken_for_abandoned(tmp_path, skewed):
     (tmp_path / f"{STAGING}mine").mkdir()
-    remove_abandoned(tmp_path)
+    with staged(tmp_path):
+        pass
     assert (tmp_path / f"{STAGING}mine").is_dir()
     folder = tmp_path / "vectors"
     folder.mkdir()

@@ -5,11 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from recsys.encoders.pack import STAGING, pack_encoder
+from recsys.encoders.pack import pack_encoder
 from recsys.encoders.reference import EncoderReference
 from recsys.encoders.transformer import open_encoder
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.packed import verify_files
+from recsys.storage.packed import STAGING, verify_files
 from tests.encoders.models import encoder_params, reference_vectors, save_model, texts
 
 
