@@ -100,7 +100,6 @@ def _in_a_process(url: str, requests: Sequence[Request], scratch: Path, *options
 
 class _Client:
     def __init__(self, url: str, requests: Sequence[Request]) -> None:
-        self._url = url
         self._bodies = [(f"{url}{one.path}", json.dumps(one.body).encode()) for one in requests]
         self.latencies: list[float] = []
         self.refused: list[float] = []

@@ -1,9 +1,9 @@
 """The columns of one landed file: what each means, and how its values are written."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from recsys.catalogue.column_names import ColumnNames
 from recsys.catalogue.fields import BadRow, flag, is_missing, shown, text
@@ -16,6 +16,7 @@ from recsys.catalogue.tags import TagForm
 from recsys.catalogue.times import ISO_EXAMPLE, NotFinite, TimeForm
 
 Form = IdForm | TimeForm | TagForm | NumberForm
+Value = TypeVar("Value")
 
 
 class Columns:
@@ -112,13 +113,7 @@ class Columns:
         Raises:
             BadRow: wrong_type, bad_id, nul_byte or not_utf8.
         """
-        value = values.get(name)
-        if is_missing(value, self.missing):
-            return ""
-        try:
-            return self._ids[name].read(value)
-        except BadRow as fault:
-            raise self._with_column(fault, name, value) from fault
+        return self._read(values, name, lambda value: self._ids[name].read(value), "")
 
     def text(self, values: Mapping[str, Any], name: str) -> str:
         """A text, stripped; "" where it is missing.
@@ -185,13 +180,7 @@ class Columns:
         Raises:
             BadRow: wrong_type.
         """
-        value = values.get(name)
-        if is_missing(value, self.missing):
-            return False
-        try:
-            return flag(value, name)
-        except BadRow as fault:
-            raise self._with_column(fault, name, value) from fault
+        return self._read(values, name, lambda value: flag(value, name), False)
 
     def number(self, values: Mapping[str, Any], name: str) -> float | None:
         """A finite number, or None where it is missing.
@@ -206,13 +195,7 @@ class Columns:
         Raises:
             BadRow: wrong_type or not_finite.
         """
-        value = values.get(name)
-        if is_missing(value, self.missing):
-            return None
-        try:
-            return self._numbers[name].read(value)
-        except BadRow as fault:
-            raise self._with_column(fault, name, value) from fault
+        return self._read(values, name, lambda value: self._numbers[name].read(value), None)
 
     def moment(self, values: Mapping[str, Any], name: str) -> datetime | None:
         """A time in UTC, or None where it is missing.
@@ -227,18 +210,28 @@ class Columns:
         Raises:
             BadRow: bad_timestamp or not_finite.
         """
+
+        def read(value: object) -> datetime:
+            try:
+                return self._times[name].read(value)
+            except NotFinite as error:
+                raise BadRow("not_finite", f"{name} should be a finite time") from error
+            except ValueError as error:
+                raise BadRow("bad_timestamp", f"{name} {error}; {ISO_EXAMPLE}") from error
+
+        return self._read(values, name, read, None)
+
+    def _read(
+        self, values: Mapping[str, Any], name: str, read: Callable[[Any], Value], missing: Value
+    ) -> Value:
+        """Read a value; `missing` where it stands for nothing. A fault names the file's own column."""
         value = values.get(name)
         if is_missing(value, self.missing):
-            return None
+            return missing
         try:
-            return self._times[name].read(value)
-        except NotFinite as error:
-            raise self._with_column(
-                BadRow("not_finite", f"{name} should be a finite time"), name, value
-            ) from error
-        except ValueError as error:
-            fault = BadRow("bad_timestamp", f"{name} {error}; {ISO_EXAMPLE}")
-            raise self._with_column(fault, name, value) from error
+            return read(value)
+        except BadRow as fault:
+            raise self._with_column(fault, name, value) from fault
 
     def _with_column(self, fault: BadRow, name: str, value: object) -> BadRow:
         """The fault with the file's own column name, and with the value where it may be shown."""

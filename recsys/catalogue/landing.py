@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from pathlib import PurePosixPath
 
 from recsys.catalogue.kinds import KINDS
@@ -127,22 +126,6 @@ def waiting(landed: Collection[Landed], refused: Collection[tuple[str, str]]) ->
     """
     known = set(refused)
     return tuple(file for file in landed if (file.shown, file.version) not in known)
-
-
-def fingerprint(landing: Storage) -> str:
-    """A short text that changes whenever a file arrives, is written again or leaves.
-
-    Args:
-        landing: the landing zone.
-
-    Returns:
-        16 hex characters.
-
-    Raises:
-        StorageError: the landing zone cannot be listed.
-    """
-    lines = "\n".join(f"{landed.key}\t{landed.version}" for landed in arrived(landing))
-    return sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def is_current(landing: Storage, landed: Landed) -> bool:

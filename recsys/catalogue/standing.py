@@ -31,8 +31,6 @@ class Change:
     """Rows that are older than what stands: accepted, and without effect."""
     n_deleted: int = 0
     """Items, relations or vectors that go."""
-    n_unknown_deletes: int = 0
-    """Deletes of what never landed."""
     n_pending: int = 0
     """Interactions whose item the catalogue does not hold yet."""
     notes: tuple[str, ...] = ()
@@ -145,7 +143,6 @@ def _change(rows: "pd.DataFrame | None", kind: str) -> Change:
     return Change(
         n_outdated=len(outdated),
         n_deleted=int(rows["goes"].sum()),
-        n_unknown_deletes=n_unknown,
         notes=tuple(notes),
     )
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from recsys.catalogue.landing import Landed, arrived, fingerprint, waiting
+from recsys.catalogue.landing import Landed, arrived, waiting
 from recsys.storage.opening import open_storage
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,21 +47,6 @@ def test_a_refused_file_waits_until_it_is_written_again(zone):
     assert [again.key for again in waiting(arrived(landing), [(landed.key, landed.version)])] == [
         "catalogue/a.jsonl"
     ]
-
-
-def test_the_fingerprint_changes_when_a_file_comes_changes_or_leaves(zone, tmp_path):
-    landing, put = zone
-    fingerprints = [fingerprint(landing)]
-    put("catalogue/a.jsonl", 1)
-    fingerprints.append(fingerprint(landing))
-    assert fingerprint(landing) == fingerprints[-1]
-    put("catalogue/a.jsonl", 2)
-    fingerprints.append(fingerprint(landing))
-    put("interactions/b.csv", 2)
-    fingerprints.append(fingerprint(landing))
-    assert len(set(fingerprints)) == 4
-    put("catalogue/.tmp-c.jsonl", 3)
-    assert fingerprint(landing) == fingerprints[-1]
 
 
 @pytest.mark.parametrize(
