@@ -20,6 +20,9 @@ from recsys.catalogue.weighting import EVENTS, Scale, Scales
 
 # Shape suffix: E events.
 NO_SCALES: Scales = {}
+MEANINGS = ((LIKE, "likes"), (DISLIKE, "dislikes"), (WITHDRAWAL, "withdrawals"))
+MOST_NAMED = 10
+"""Events that `meaning_of` names of each meaning."""
 
 
 def weigh(
@@ -49,6 +52,29 @@ def weigh(
             scaled = (code == n) & (weight == LIKE) & np.isfinite(value)
             weight[scaled] = scales[name].strength(value[scaled])
     return pa.chunked_array([pa.array(weight, pa.float32())])
+
+
+def meaning_of(interactions: pa.Table, params: FeedbackParams) -> str:
+    """Tell people what events count as: a return under a name that no rule knows would count as a like.
+
+    Args:
+        interactions: event and value.
+        params: section `feedback`.
+
+    Returns:
+        Such as "likes: purchase (3), retoure (1); dislikes: return (2)", the most frequent events first.
+    """
+    names, code = _coded(interactions["event"])
+    weight = weigh(interactions["event"], interactions["value"], params).to_numpy()
+    found = []
+    for meant, word in MEANINGS:
+        counts = np.bincount(code[weight == np.float32(meant)], minlength=len(names))
+        ordered = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
+        named = [f"{names[n] or 'no event'} ({counts[n]:,})" for n in ordered[:MOST_NAMED]]
+        if ordered:
+            left = len(ordered) - len(named)
+            found.append(f"{word}: {', '.join(named)}{f' and {left:,} others' if left else ''}")
+    return "; ".join(found)
 
 
 def learn_scales(interactions: pa.Table, params: FeedbackParams) -> dict[str, Scale]:

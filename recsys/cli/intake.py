@@ -78,12 +78,15 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
         )
     if as_json:
         report = dataclasses.asdict(done.report)
-        print_json(report | {"tracked": done.is_tracked, "merged": [part.id for part in done.merged]})
+        of_data = {"tracked": done.is_tracked, "merged": [part.id for part in done.merged]}
+        print_json(report | of_data | {"events": done.events})
     _show(done.report)
     for part in done.merged:
         console().print(
             f"{part.kind}: {len(part.arrival.merges)} parts became {part.id} (above compact.max_parts)"
         )
+    for sentence in done.events:
+        _print(sentence)
     for sentence in done.misplaced:
         _print(sentence, "yellow")
     if not done.is_tracked:

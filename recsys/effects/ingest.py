@@ -6,10 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from recsys.artifacts import Artifacts
+from recsys.catalogue.feedback import meaning_of
 from recsys.catalogue.ingest import ingest as take_in
+from recsys.catalogue.kinds import INTERACTIONS
 from recsys.catalogue.misplaced import misplaced
-from recsys.catalogue.outcomes import IngestReport, LetIn
-from recsys.catalogue.parts import Part
+from recsys.catalogue.outcomes import ACCEPTED, IngestReport, LetIn
+from recsys.catalogue.params import FeedbackParams
+from recsys.catalogue.parts import Part, list_parts
 from recsys.catalogue.tracking import is_published
 from recsys.effects.compact import compact
 from recsys.settings import Settings
@@ -28,6 +31,8 @@ class Ingested:
     """Parts that were made of many small ones."""
     misplaced: tuple[str, ...]
     """Sentences about files outside the folders that `ingest` reads."""
+    events: tuple[str, ...]
+    """What the events of each new part of interactions count as, a sentence for each part."""
     is_tracked: bool
     """False where the workspace has no DVC."""
     is_published: bool
@@ -84,6 +89,18 @@ def ingest(
         chosen.features.fields,
         before_moves,
     )
+    events = _events(at, report, chosen.feedback)
     report_progress("merging parts and bringing data.dvc up to date")
     compacted = compact(at, chosen.compact.max_parts)
-    return Ingested(report, compacted.merged, strays, compacted.is_tracked, is_published(at))
+    return Ingested(report, compacted.merged, strays, events, compacted.is_tracked, is_published(at))
+
+
+def _events(at: Artifacts, report: IngestReport, params: FeedbackParams) -> tuple[str, ...]:
+    """Sentences about new parts of interactions. Small files that waited together share a part."""
+    new = {one.part for one in report.outcomes if (one.kind, one.status) == (INTERACTIONS, ACCEPTED)}
+    return tuple(
+        f"{part.id} counts as {meaning_of(part.rows(['event', 'value']), params)} "
+        "(section feedback of params.yaml)"
+        for part in list_parts(at.data, INTERACTIONS)
+        if part.id in new
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys.catalogue.feedback import weighed
+from recsys.catalogue.feedback import meaning_of, weighed
 from recsys.catalogue.opinions import OPINIONS_SCHEMA, liked, opinions
 from recsys.catalogue.params import FeedbackParams
 from recsys.catalogue.schemas import INTERACTIONS_SCHEMA
@@ -34,6 +34,16 @@ def log(*rows, part=1):
         for line, (user, item, event, value, day) in enumerate(rows, 1)
     ]
     return pa.Table.from_pylist(made, schema=INTERACTIONS_SCHEMA)
+
+
+def test_people_are_told_what_events_count_as():
+    events = [("purchase", 2.0), ("Retoure", 1.0), ("purchase", -1.0), ("return", None), ("unlike", None)]
+    made = log(*(("u", "i", event, value, 1) for event, value in (*events, ("purchase", 3.0), (None, None))))
+    assert meaning_of(made, PARAMS) == (
+        "likes: purchase (2), retoure (1), no event (1); dislikes: purchase (1), return (1); withdrawals: unlike (1)"
+    )
+    many = log(*(("u", "i", f"event{n}", None, 1) for n in range(12)))
+    assert meaning_of(many, PARAMS).endswith("event9 (1) and 2 others")
 
 
 def pairs(table):
