@@ -74,6 +74,12 @@ def test_queries_get_the_vectors_of_items_but_for_a_prefix_of_their_own(packed, 
     assert encoder.encode_queries([]).shape == (0, encoder.dim)
 
 
+def test_preparing_for_queries_changes_no_vector(encoder):
+    before = encoder.encode_queries(POOL)
+    encoder.prepare_queries()
+    np.testing.assert_array_equal(encoder.encode_queries(POOL), before)
+
+
 def test_a_vector_does_not_depend_on_the_number_of_threads(packed, encoder):
     for threads in (1, 2):
         np.testing.assert_array_equal(open_encoder(*packed, 128, threads).encode(POOL), encoder.encode(POOL))
