@@ -4,8 +4,6 @@ Which precision is worth it depends on the processor. Of MiniLM on titles, int8 
 AVX-512 VNNI, and no faster with AVX2 alone.
 """
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,6 +22,7 @@ from recsys.encoders.transformer import load_tokenizer, open_encoder
 from recsys.errors import ConfigError
 from recsys.processor import Processor, processor, usable_cores
 from recsys.storage.atomic import write_whole
+from recsys.storage.checksums import key_of
 
 PRECISIONS = ("float32", "int8")
 LIKE_FLOAT32 = ("bfloat16", "float16")
@@ -179,8 +178,7 @@ def texts_per_s(params: EncoderParams, encoders: Path, device: str, tokens: int 
 
 
 def _key(exact: EncoderReference, machine: Processor) -> str:
-    recipe = [exact.hash, str(machine), version("openvino")]
-    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
+    return key_of([exact.hash, str(machine), version("openvino")])
 
 
 def _kept(path: Path) -> EncoderRates | None:

@@ -1,6 +1,5 @@
 """Details of items, for pages and filters; the format of artifacts/details: Arrow files, one per part."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +12,7 @@ import pyarrow as pa
 from recsys.catalogue.plain_text import plain_text
 from recsys.features.text import composed, cut
 from recsys.features.words import WORDS_VERSION
+from recsys.storage.checksums import key_of
 from recsys.storage.tables import in_blocks
 
 DETAILS_VERSION = 1
@@ -38,10 +38,8 @@ SUFFIX = ".details.arrow"
 
 
 def details_key(rows_sha256: str, attributes: Sequence[str], description_chars: int) -> str:
-    """First 16 hex of the SHA-256 over everything that a part's details and terms depend on."""
-    versions = [DETAILS_VERSION, WORDS_VERSION]
-    recipe = json.dumps([rows_sha256, sorted(attributes), description_chars, *versions])
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    """The key of everything that a part's details and terms depend on."""
+    return key_of([rows_sha256, sorted(attributes), description_chars, DETAILS_VERSION, WORDS_VERSION])
 
 
 def details_path(folder: Path, part: str, key: str) -> Path:

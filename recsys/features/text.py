@@ -16,6 +16,7 @@ from recsys.catalogue.parts import sequence_of
 from recsys.catalogue.plain_text import plain_text
 from recsys.errors import ArtifactMissing, EncoderError
 from recsys.features.params import FeaturesParams
+from recsys.storage.checksums import key_of
 from recsys.storage.tables import in_blocks
 
 PREPROCESSING_VERSION = 3
@@ -65,9 +66,8 @@ class FeatureFile:
 
 
 def feature_key(rows_sha256: str, params: FeaturesParams) -> str:
-    """16 hex digits of the SHA-256 over everything that a feature file depends on."""
-    recipe = json.dumps([rows_sha256, params.model_dump(mode="json"), PREPROCESSING_VERSION], sort_keys=True)
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    """The key of everything that a feature file depends on."""
+    return key_of([rows_sha256, params.model_dump(mode="json"), PREPROCESSING_VERSION])
 
 
 def feature_path(folder: Path, part: str, key: str) -> Path:

@@ -4,7 +4,6 @@ A part whose items have no evidence has no such file, so that a workspace withou
 by its content: relations that land later change the files of parts with the items they are about, and no others.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from recsys.features.evidence import NO_EVIDENCE, NOTHING, Evidence
 from recsys.features.text import feature_files
 from recsys.features.views import NO_VIEWS, DenseView, SparseView, View, Views
 from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.checksums import key_of
 from recsys.storage.strings import Strings
 
 SUFFIX = ".views.parquet"
@@ -45,8 +45,8 @@ def views_key(part_ids: Sequence[str], hashes: Sequence[str]) -> str:
     Returns:
         The key; "" where they say nothing.
     """
-    said = sorted((item, one) for item, one in zip(part_ids, hashes, strict=True) if one != NOTHING)
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16] if said else ""
+    known = sorted((item, one) for item, one in zip(part_ids, hashes, strict=True) if one != NOTHING)
+    return key_of(known) if known else ""
 
 
 def views_path(folder: Path, part: str, key: str) -> Path:

@@ -1,6 +1,5 @@
 """Samples of landed files: the rows that monitoring compares. Drawn once and stored, a file per landed file."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.horizon import Landed
 from recsys.monitoring.signals import code, number_column
 from recsys.profiles.items import Segment
+from recsys.storage.checksums import key_of
 from recsys.storage.tables import map_arrow, write_arrow
 
 VERSION = 3
@@ -51,8 +51,8 @@ class Walked:
 
 def sample_path(folder: Path, landed: Landed, made_of: str, rows: int, numbers: Sequence[str] = ()) -> Path:
     """Path of a landed file's sample; the name holds a hash of everything that the sample depends on."""
-    recipe = json.dumps([VERSION, landed.record.part, made_of, rows, list(numbers)])
-    return folder / f"{landed.record.part}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}{SUFFIX}"
+    key = key_of([VERSION, landed.record.part, made_of, rows, list(numbers)])
+    return folder / f"{landed.record.part}-{key}{SUFFIX}"
 
 
 def write_catalogue_samples(

@@ -1,7 +1,5 @@
 """Rates of this machine for plans: from a file, else measured, which takes some minutes."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,6 +12,7 @@ from recsys.planning.planning import Shape
 from recsys.planning.probing import TITLE_TOKENS, Probe, Used
 from recsys.processor import processor
 from recsys.settings import Settings
+from recsys.storage.checksums import key_of
 
 SMALL, LARGE = 5_000, 25_000
 SIZES = (
@@ -39,7 +38,7 @@ def rates_path(at: Artifacts, settings: Settings) -> Path:
         str(processor()), version("firstlight-recsys"), settings.encoder.source, settings.encoder.max_tokens,
         settings.first_light.width, settings.first_light.max_landmarks, settings.index.links,
     ]  # fmt: skip
-    key = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]
+    key = key_of(recipe)
     return at.rates / f"walk-{key}.json"
 
 

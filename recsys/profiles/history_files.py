@@ -1,7 +1,5 @@
 """History files: the opinions of one part's interactions, each pair once, named by a hash of what they depend on."""
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from recsys.catalogue.weighting import YES_OR_NO, Weighting
 from recsys.errors import ArtifactMissing
 from recsys.profiles.histories import HISTORY_SCHEMA, NAMES, Histories, joined
 from recsys.storage.atomic import write_parquet
+from recsys.storage.checksums import key_of
 
 HISTORY_VERSION = 2
 """Files of version 1 lack `latest` and `weight`: they hold only likes."""
@@ -38,13 +37,13 @@ class HistoryFile:
 
 
 def history_key(rows_sha256: str, feedback: FeedbackParams, weighting: Weighting = YES_OR_NO) -> str:
-    """16 hex digits of the SHA-256 over everything that a part's history depends on."""
+    """The key of a part's history: of its rows, of how they are read, and of what the model's weighting needs."""
     made_of: list[object] = [rows_sha256, HISTORY_VERSION, feedback.model_dump()]
     if not weighting.is_yes_or_no:  # what other models' histories hold does not depend on it
         scales = {name: scale.model_dump() for name, scale in weighting.scales.items()}
         made_of += [WEIGHED_VERSION, scales, bool(weighting.repeats)]
         made_of += ["events"] if weighting.events else []
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+    return key_of(made_of)
 
 
 def history_files(folder: Path) -> tuple[HistoryFile, ...]:

@@ -1,7 +1,5 @@
 """The prior of a release's users, from history files: of a sample of users, the live items that they like."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from scipy.sparse import csr_array
 from recsys.profiles.histories_by_user import HistoriesByUser
 from recsys.profiles.item_ids import ItemIds
 from recsys.profiles.prior import MAX_USERS, PRIOR_VERSION, learn_prior, weighed
+from recsys.storage.checksums import key_of
 from recsys.storage.strings import UNKNOWN
 
 
@@ -30,8 +29,7 @@ def prior_key(
     Returns:
         The key.
     """
-    made_of = [PRIOR_VERSION, sorted(histories), sorted(segments), gram_sha256, profiles_hash, weight]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    return key_of([PRIOR_VERSION, sorted(histories), sorted(segments), gram_sha256, profiles_hash, weight])
 
 
 def prior_of(

@@ -19,6 +19,7 @@ from recsys.profiles.like_counts import LikeCounts
 from recsys.profiles.params import PrivacyParams, UsersParams
 from recsys.profiles.privacy import noise_scale, noisy_sums
 from recsys.profiles.users_summary import Guarantee
+from recsys.storage.checksums import key_of
 
 LATE = timedelta(days=1)
 """Events may land so long after they happened, and still be in the first sums of their period."""
@@ -63,7 +64,7 @@ class Sharing:
         ]
         if self.privacy.epsilon is not None:
             plain.append(hashlib.sha256(self.secret).hexdigest()[:16])
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+        return key_of(plain)
 
     def prior_weight(self, chosen_lambda: float | None, chosen: float | None) -> float:
         """The weight of the prior in releases of a model, see `UsersParams.prior_or`."""

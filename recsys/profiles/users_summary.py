@@ -1,6 +1,5 @@
 """users.json: what is known of the matrix that all users share."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
 from recsys.storage.atomic import write_whole
+from recsys.storage.checksums import key_of
 
 
 def prior_name(made_of: str) -> str:
@@ -28,8 +28,7 @@ def users_key(segments: Iterable[str], histories: Iterable[str], sharing: str = 
     Returns:
         The key.
     """
-    made_of = [sorted(segments), sorted(histories), *([sharing] if sharing else [])]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    return key_of([sorted(segments), sorted(histories), *([sharing] if sharing else [])])
 
 
 class Guarantee(BaseModel):

@@ -1,6 +1,5 @@
 """Stage `index`: an index file for every large segment of the champion's profiles."""
 
-import hashlib
 import json
 
 from recsys.artifacts import Artifacts
@@ -11,6 +10,7 @@ from recsys.progress import report_progress
 from recsys.retrieval.params import IndexParams
 from recsys.settings import Settings
 from recsys.storage.atomic import whole_file
+from recsys.storage.checksums import key_of
 from recsys.storage.strays import remove_strays
 
 
@@ -75,8 +75,7 @@ def _key(params: IndexParams) -> str:
     from recsys.retrieval.index_building import INDEX_VERSION
 
     shaping = params.model_dump(exclude={"exact_below"})
-    recipe = json.dumps([INDEX_VERSION, shaping], sort_keys=True)
-    return hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    return key_of([INDEX_VERSION, shaping])
 
 
 def _entries(at: Artifacts) -> list[dict[str, object]]:

@@ -1,7 +1,6 @@
 """Inputs of a tower: token ids, or the activations of its frozen layers, computed once and memory-mapped."""
 
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from recsys.errors import StorageError
 from recsys.storage.atomic import whole_file
+from recsys.storage.checksums import key_of
 from recsys.training.texts import Tokens
 from recsys.training.tower import Tower
 
@@ -76,7 +76,7 @@ def frozen_key(source_key: str, cut: int, tokens: Tokens) -> str:
         The key.
     """
     texts = hashlib.sha256(tokens.ids_T.tobytes() + tokens.starts_N.tobytes()).hexdigest()
-    return hashlib.sha256(json.dumps([source_key, cut, texts]).encode()).hexdigest()[:16]
+    return key_of([source_key, cut, texts])
 
 
 def freeze(tower: Tower, tokens: Tokens, folder: Path, key: str, device: str) -> FrozenInputs:
