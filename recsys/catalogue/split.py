@@ -18,7 +18,7 @@ from recsys.catalogue.opinions import FURTHER, OPINIONS_SCHEMA, WITHDRAWAL, like
 from recsys.catalogue.params import SplitParams
 from recsys.catalogue.weighting import N_LIKES, Scale
 from recsys.errors import ArtifactMissing, ConfigError
-from recsys.storage.atomic import write_parquet, write_whole
+from recsys.storage.atomic import write_document, write_parquet
 from recsys.storage.strings import Strings, distinct, is_among, ordered
 
 TIME = pa.timestamp("us", tz="UTC")
@@ -103,7 +103,7 @@ class Split:
         (folder / FEEDBACK).unlink(missing_ok=True)
         if self.feedback is not None:
             write_parquet(folder / FEEDBACK, self.feedback)
-        write_whole(folder / "split.json", (self.summary.model_dump_json(indent=2) + "\n").encode())
+        write_document(folder / "split.json", self.summary, indent=2)
 
     @classmethod
     def load(cls, folder: Path) -> "Split":

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from recsys.encoders.reference import MAX_DIM, MODEL, read_reference
 from recsys.encoders.runtime import open_runner
 from recsys.errors import EncoderError
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile, verify_sizes
 
@@ -63,7 +63,7 @@ class ImageEncoderReference(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write encoder.json atomically. A file with the same content is left alone."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
 
 
 class ImageEncoder:

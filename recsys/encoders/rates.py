@@ -21,7 +21,7 @@ from recsys.encoders.source import TOKENIZER, find_source
 from recsys.encoders.transformer import load_tokenizer, open_encoder
 from recsys.errors import ConfigError
 from recsys.processor import Processor, processor, usable_cores
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.checksums import key_of
 
 PRECISIONS = ("float32", "int8")
@@ -147,7 +147,7 @@ def encoder_rates(
         processor=machine,
         rates=_measured(params, exact, encoders),
     )
-    write_whole(path, (found.model_dump_json(indent=1) + "\n").encode())
+    write_document(path, found)
     return found
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 
 from recsys.encoders.params import Precision
 from recsys.errors import ArtifactMissing, EncoderError
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
 
@@ -130,4 +130,4 @@ class EncoderReference(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write encoder.json atomically. A file with the same content is left alone."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)

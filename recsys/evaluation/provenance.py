@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.errors import ArtifactMissing
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.checksums import sha256_of_file
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class TrainedOn(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
 
     @classmethod
     def load(cls, path: Path) -> "TrainedOn":

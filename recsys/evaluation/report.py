@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from recsys.errors import ArtifactMissing
 from recsys.evaluation.provenance import TrainedOn
 from recsys.ranking.intervals import Interval
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -260,7 +260,7 @@ class Report(BaseModel):
     def save(self, path: Path) -> None:
         """Write as JSON, whole. Priors, views and robustness are left out where there are none, as in older reports."""
         unused = {name for name in ("prior_weights", "view_weights", "robustness") if not getattr(self, name)}
-        write_whole(path, (self.model_dump_json(indent=2, exclude=unused) + "\n").encode())
+        write_document(path, self, indent=2, exclude=unused)
 
     @classmethod
     def load(cls, path: Path) -> "Report":

@@ -9,7 +9,7 @@ from recsys.evaluation.report import CHAMPION, Report
 from recsys.gate.margins import judged_model
 from recsys.gate.params import GateParams
 from recsys.gate.rules import rules_for
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 
 class Check(BaseModel):
@@ -45,7 +45,7 @@ class Decision(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
-        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+        write_document(path, self, indent=2)
 
     @classmethod
     def load(cls, path: Path) -> "Decision":

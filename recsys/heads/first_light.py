@@ -28,7 +28,7 @@ from recsys.heads.from_texts import choose_landmarks, fit_words, learn_from_text
 from recsys.heads.head_file import tells_fields_apart
 from recsys.heads.packing import pack_head
 from recsys.heads.reference import REFERENCE, HeadReference
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.packed import verify_files
 
 # Shape suffixes: M landmarks, L width of the base encoder.
@@ -73,7 +73,7 @@ class FirstLight(BaseModel):
     def save(self, folder: Path) -> tuple[Path]:
         """Write first_light.json; the same record gives the same bytes."""
         later = {"usual"} if self.usual is None else set[str]()
-        write_whole(folder / FIRST_LIGHT, (self.model_dump_json(indent=1, exclude=later) + "\n").encode())
+        write_document(folder / FIRST_LIGHT, self, exclude=later)
         return (folder / FIRST_LIGHT,)
 
     @classmethod

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recsys.encoders.reference import HEAD, MAX_DIM, read_reference
 from recsys.errors import EncoderError
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
 
@@ -55,7 +55,7 @@ class HeadReference(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically. A file with the same content is left alone."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
 
 
 def has_views(folder: Path) -> bool:

@@ -95,7 +95,18 @@ def hash_of_parts(
     ranker: RankerPart,
     search: SearchPart | None,
 ) -> str:
-    """The hash of a model: SHA-256 over its parts, or the encoder's hash where there is nothing else."""
+    """Compute the hash of a model.
+
+    Args:
+        encoder: makes the vectors.
+        head: makes profiles of vectors; None: the vectors are the profiles.
+        users: how user profiles are computed.
+        ranker: orders lists.
+        search: weights of search; None: none were chosen.
+
+    Returns:
+        SHA-256 over the parts, in hex; the encoder's hash where there is nothing else.
+    """
     is_bare = head is None and ranker.hash is None and search is None
     if is_bare and users.ridge_lambda is None and users.weighting is None:
         return encoder.hash

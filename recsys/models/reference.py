@@ -19,7 +19,7 @@ from recsys.errors import ArtifactMissing
 from recsys.heads.reference import HeadReference
 from recsys.models.legacy import parts_of_legacy
 from recsys.models.parts import Part, RankerPart, SearchPart, UsersPart, hash_of_parts
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.names import Sha256
 from recsys.storage.packed import PackedFile
 
@@ -196,7 +196,7 @@ class ModelReference(BaseModel):
 
         An encoder.json beside it is deleted: it would be read if model.json is deleted later.
         """
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
         if path.name == REFERENCE:
             path.with_name(LEGACY).unlink(missing_ok=True)
 

@@ -171,7 +171,16 @@ class Levels:
 def each_against_rest(
     one: int, others: Sequence[int], measure: Callable[[int, list[int]], Measured | None]
 ) -> Compared:
-    """Measure `one` against all others, and each other one against the rest."""
+    """Measure `one` against all others, and each other one against the rest.
+
+    Args:
+        one: place of the arrival that is judged.
+        others: places of those before it.
+        measure: place, and those it is compared with -> the measure; None where it cannot be computed.
+
+    Returns:
+        The measure of `one`, and those of the others that have one: how much the measure varies by chance.
+    """
     known = list(others)
     past = [measure(other, known[:place] + known[place + 1 :]) for place, other in enumerate(known)]
     return measure(one, known), [found for found in past if found is not None]

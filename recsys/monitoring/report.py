@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recsys.errors import ArtifactMissing, DataDamaged
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 FORMAT: Literal[1] = 1
 
@@ -119,7 +119,7 @@ class WatchReport(Frozen):
 
     def save(self, path: Path) -> None:
         """Write it as JSON; the same report gives the same bytes."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
 
     @classmethod
     def load(cls, path: Path) -> "WatchReport":

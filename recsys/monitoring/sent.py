@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 FILE, FORMER = "alerts.json", "told.json"
 """Name of the file, and its name in older versions."""
@@ -52,5 +52,5 @@ class SentAlerts(BaseModel):
 
     def save(self, watch: Path) -> None:
         """Write alerts.json atomically."""
-        write_whole(watch / FILE, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(watch / FILE, self)
         (watch / FORMER).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recsys.encoders.rates import EncoderRates
 from recsys.errors import ConfigError
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 WALK = ("ingest", "validate", "images", "features", "profiles@champion", "users", "index", "publish")
 """Steps of the first load, in order."""
@@ -105,7 +105,7 @@ class Rates(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
-        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_document(path, self)
 
     @classmethod
     def load(cls, path: Path) -> "Rates":

@@ -80,7 +80,20 @@ def smoke_texts(head: Manifest | None, features: Path, n: int) -> tuple[str, ...
 
 
 def encode_queries(manifest: Manifest, files: ObjectFiles, texts: Sequence[str]) -> NDArray[np.float32]:
-    """Profiles of texts, made with the release's preprocessing and model, [len(texts), d]."""
+    """Make profiles of queries with the release's preprocessing and model.
+
+    Args:
+        manifest: names both.
+        files: the release's objects.
+        texts: the queries; they may contain markup.
+
+    Returns:
+        float32 [len(texts), d].
+
+    Raises:
+        EncoderError: the model cannot be opened, or this version does not know the preprocessing.
+        StorageError: a file of the model cannot be fetched.
+    """
     encoder = open_model(manifest.model, unpacked_model(manifest.model, files), QUERY_BATCH_TOKENS)
     return encoder.encode([query_text(manifest, text) for text in texts])
 

@@ -70,7 +70,7 @@ class Profiles:
 
     @cached_property
     def latest(self) -> Latest:
-        """The live row of each item, and its segment."""
+        """The live row of each item, and its segment. ReleaseError where a row has no vector."""
         found = latest(self.segments)
         n_items = np.array([released.n_items for released in self.manifest.segments], np.int64)
         beyond = found.row_of_item >= n_items[found.segment_of_item]
@@ -197,13 +197,22 @@ class Profiles:
     def nearest(
         self, queries_QD: NDArray[np.floating], k: int, allowed_I: NDArray[np.bool_] | None = None
     ) -> list[tuple[str, ...]]:
-        """Ids of the k best items of every query, best first."""
+        """Find the items nearest to each query.
+
+        Args:
+            queries_QD: one vector per query.
+            k: length of the lists.
+            allowed_I: mask of the items that may be found; None: all.
+
+        Returns:
+            Ids of each query's list, best first; fewer than k where there are no more.
+        """
         found = self.searcher.search(queries_QD, k, allowed_I=allowed_I)
         ids = self.latest.item_ids
         return [tuple(ids.at(row for row in rows if row != PAD)) for rows in found.rows_QK.tolist()]
 
     def gram(self) -> NDArray[np.float64]:
-        """XᵀX of the users' ridge regression, [d, d]."""
+        """XᵀX of the users' ridge regression, [d, d]. ReleaseError where the file is damaged."""
         file, dim = self.manifest.users.gram, self.manifest.model.dim
         path = self.files.path(file)
         with self._reading(file):
@@ -213,7 +222,7 @@ class Profiles:
         return gram.astype(np.float64, copy=False)
 
     def prior(self) -> NDArray[np.float32] | None:
-        """Rows of the users' prior, [r, d]; None where there is none."""
+        """Rows of the users' prior, [r, d]; None where there is none. ReleaseError where the file is damaged."""
         released, dim = self.manifest.users.prior, self.manifest.model.dim
         if released is None:
             return None

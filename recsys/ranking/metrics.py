@@ -177,7 +177,19 @@ def mrr_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: in
 
 
 def hits_at_k(ranked_UK: NDArray[np.int64], relevant_UR: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
-    """Which of the first k places of each list hold a relevant item; ValueError where k lies outside 1..K."""
+    """Find the relevant items in the first k places of each list.
+
+    Args:
+        ranked_UK: item rows, best first; PAD where the list is short.
+        relevant_UR: held-out item rows; PAD on the right.
+        k: cutoff, 1 <= k <= K.
+
+    Returns:
+        Mask of the places that hold one, [U, k].
+
+    Raises:
+        ValueError: k lies outside 1..K.
+    """
     if not 1 <= k <= ranked_UK.shape[1]:
         raise ValueError(f"k must lie in 1..{ranked_UK.shape[1]}, got {k}")
     return hits(ranked_UK[:, :k], relevant_UR)

@@ -20,7 +20,17 @@ METRICS_PER_CALL = 1000
 
 @contextmanager
 def connect(uri: str) -> Iterator["MlflowClient"]:
-    """A client that sends no telemetry and fails within seconds when MLflow is down."""
+    """Give a client that sends no telemetry and fails within seconds when MLflow is down.
+
+    Args:
+        uri: MLflow's tracking and registry address.
+
+    Yields:
+        The client.
+
+    Raises:
+        RegistryUnreachable: MLflow is out of reach or refuses; so does whatever is done with the client.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
@@ -56,7 +66,17 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
 
 
 def runs_with(client: "MlflowClient", experiment: str, tags: Mapping[str, str], status: str) -> list[str]:
-    """Ids of the runs with these tags in this status, oldest first."""
+    """Find runs.
+
+    Args:
+        client: of `connect`.
+        experiment: name; it is created where it does not exist.
+        tags: that they have.
+        status: of MLflow, such as RUNNING.
+
+    Returns:
+        Their ids, oldest first.
+    """
     wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
     found = client.search_runs(
         [experiment_id(client, experiment)],
@@ -67,7 +87,17 @@ def runs_with(client: "MlflowClient", experiment: str, tags: Mapping[str, str], 
 
 
 def open_run(client: "MlflowClient", experiment: str, tags: Mapping[str, str], name: str) -> str:
-    """A run to write to: an unfinished one, or a new one."""
+    """Find an unfinished run to go on with, or create one.
+
+    Args:
+        client: of `connect`.
+        experiment: name.
+        tags: by which the run is found again after a kill.
+        name: shown by MLflow.
+
+    Returns:
+        The run's id.
+    """
     if unfinished := runs_with(client, experiment, tags, "RUNNING"):
         return unfinished[0]
     run = client.create_run(experiment_id(client, experiment), tags=dict(tags), run_name=name)
@@ -78,6 +108,12 @@ def close_runs(client: "MlflowClient", experiment: str, tags: Mapping[str, str],
     """End one run, and delete other unfinished runs with its tags.
 
     MLflow may create a run for a killed process a moment later, after the next process has looked for runs.
+
+    Args:
+        client: of `connect`.
+        experiment: name.
+        tags: of the run.
+        kept: id of the run that is ended.
     """
     for run_id in runs_with(client, experiment, tags, "RUNNING"):
         if run_id == kept:

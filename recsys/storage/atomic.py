@@ -1,7 +1,7 @@
 """Whole files or none: written under a temporary name in the same folder, flushed to disk, renamed."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from recsys.errors import disk_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import BaseModel
 
 TEMPORARY_PREFIX = ".tmp-"
 GROUP_ROWS = 1 << 20
@@ -79,6 +80,20 @@ def write_whole(target: Path, content: bytes) -> None:
         return
     with whole_file(target) as temporary:
         temporary.write_bytes(content)
+
+
+def write_document(
+    target: Path, document: "BaseModel", indent: int = 1, exclude: Collection[str] = ()
+) -> None:
+    """Write a model of pydantic atomically as readable JSON; a file with the same content is left alone.
+
+    Args:
+        target: the file.
+        document: its content.
+        indent: blanks per level.
+        exclude: fields that are left out.
+    """
+    write_whole(target, (document.model_dump_json(indent=indent, exclude={*exclude}) + "\n").encode())
 
 
 def time_of_folder(folder: Path) -> float:

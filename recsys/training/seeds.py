@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.errors import ArtifactMissing
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 
 SEEDS = "seeds"
 """Folder in artifacts/finetune. It has a folder for each further seed, with the challenger's files except model/."""
@@ -39,7 +39,7 @@ class TrainedSeeds(BaseModel):
 
     def save(self, finetune: Path) -> None:
         """Write seeds.json atomically."""
-        write_whole(finetune / SEEDS / LIST, (self.model_dump_json(indent=2) + "\n").encode())
+        write_document(finetune / SEEDS / LIST, self, indent=2)
 
     @classmethod
     def load(cls, finetune: Path) -> "TrainedSeeds":

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from recsys.catalogue.weighting import Weighting
 from recsys.errors import ArtifactMissing
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.training.params import FinetuneParams
 from recsys.training.trials import Trial
 
@@ -115,7 +115,7 @@ class TrainingSummary(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON."""
-        write_whole(path, (self.model_dump_json(indent=2) + "\n").encode())
+        write_document(path, self, indent=2)
 
     @classmethod
     def load(cls, path: Path) -> "TrainingSummary":

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from recsys.encoders.reference import EncoderReference
 from recsys.errors import ArtifactMissing, ConfigError
 from recsys.evaluation.provenance import TrainedOn, contamination
-from recsys.storage.atomic import write_whole
+from recsys.storage.atomic import write_document
 from recsys.storage.packed import PackedFile
 
 
@@ -30,8 +30,7 @@ class Teacher(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write it atomically, as JSON. A file with the same content is left alone."""
-        plain = self.model_dump_json(indent=1, exclude=None if self.weights else {"weights"})
-        write_whole(path, (plain + "\n").encode())
+        write_document(path, self, exclude=() if self.weights else {"weights"})
 
     @classmethod
     def load(cls, path: Path) -> "Teacher":
