@@ -8,16 +8,12 @@ from recsys.profiles.cache import VectorCache
 from recsys.profiles.gram import gram_of
 from recsys.retrieval.index_building import build_index
 from recsys.retrieval.params import IndexParams
-
-
-def unit_rows(n, width):
-    rows = np.random.default_rng(n).standard_normal((n, width)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+from tests.unit_rows import unit_rows
 
 
 @pytest.mark.parametrize("n", [1_000, 10_000])
 def test_vectors_and_cache_take_exactly_so_many_bytes(tmp_path, n):
-    rows = unit_rows(n, 24)
+    rows = unit_rows(np.random.default_rng(n), n, 24)
     np.save(tmp_path / "rows.npy", rows)
     assert (tmp_path / "rows.npy").stat().st_size == vectors_bytes(n, 24) == 128 + n * 96
     cache = VectorCache(tmp_path / "cache", 24)
@@ -28,7 +24,7 @@ def test_vectors_and_cache_take_exactly_so_many_bytes(tmp_path, n):
 
 def test_a_gram_matrix_does_not_grow_with_items(tmp_path):
     for n in (100, 1_000):
-        np.save(tmp_path / "gram.npy", gram_of(unit_rows(n, 24)))
+        np.save(tmp_path / "gram.npy", gram_of(unit_rows(np.random.default_rng(n), n, 24)))
         assert (tmp_path / "gram.npy").stat().st_size == gram_bytes(24) == 128 + 24 * 24 * 8
 
 
@@ -37,5 +33,5 @@ def test_index_files_are_as_large_as_expected_within_two_per_cent(tmp_path, n, w
     params = IndexParams(
         exact_below=0, links=links, search_width=100, least_recall=0, recall_queries=10, seed=1
     )
-    build_index(unit_rows(n, width), params, tmp_path / "index")
+    build_index(unit_rows(np.random.default_rng(n), n, width), params, tmp_path / "index")
     assert (tmp_path / "index").stat().st_size == pytest.approx(index_bytes(n, width, links), rel=0.02)

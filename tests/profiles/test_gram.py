@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from recsys.profiles import gram
 from recsys.profiles.gram import GramState, bring_up_to_date, gram_of
+from tests.unit_rows import unit_rows
 
 DIM = 6
 LENGTHS = {"a": 30, "b": 7, "c": 12}
@@ -126,20 +127,15 @@ def test_a_state_of_floats_is_still_read(tmp_path):
     assert GramState.load(tmp_path / "state").steps_DD.tobytes() == state.steps_DD.tobytes()
 
 
-def unit_rows(n, dim, seed):
-    rows = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
 def test_gram_matches_the_plain_product():
-    x_ID = unit_rows(9000, 16, seed=2)  # more than two chunks
+    x_ID = unit_rows(np.random.default_rng(2), 9000, 16)  # more than two chunks
     np.testing.assert_allclose(gram_of(x_ID), x_ID.T.astype(np.float64) @ x_ID, atol=5e-3)
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_gram_is_the_same_bytes_in_any_order_and_in_any_pieces(seed):
-    x_ID = unit_rows(5000, 8, seed=3)
+    x_ID = unit_rows(np.random.default_rng(3), 5000, 8)
     shuffled = x_ID[np.random.default_rng(seed).permutation(5000)]
     cut = seed % 4999 + 1
     whole = gram_of(x_ID)
@@ -155,7 +151,7 @@ def test_gram_of_nothing_is_zero():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
 def test_gram_refuses_a_row_that_is_no_unit_vector_and_names_it(value):
-    x_ID = unit_rows(4100, 4, seed=4)
+    x_ID = unit_rows(np.random.default_rng(4), 4100, 4)
     x_ID[4098, 2] = value
     with pytest.raises(ValueError, match="row 4098"):
         gram_of(x_ID)

@@ -3,11 +3,7 @@ import pytest
 
 from recsys.profiles.gram import gram_of
 from recsys.profiles.ridge import Ridge
-
-
-def unit_rows(n, dim, seed):
-    rows = np.random.default_rng(seed).normal(size=(n, dim)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+from tests.unit_rows import unit_rows
 
 
 def test_weights_match_a_ridge_counted_by_hand():
@@ -17,7 +13,7 @@ def test_weights_match_a_ridge_counted_by_hand():
 
 
 def test_weights_solve_the_regression_of_a_users_clicks_on_all_items():
-    x_ID = unit_rows(40, 6, seed=1).astype(np.float64)
+    x_ID = unit_rows(np.random.default_rng(1), 40, 6).astype(np.float64)
     clicked_I = np.zeros(40)
     clicked_I[[3, 7, 21]] = 1
     expected_D = np.linalg.solve(x_ID.T @ x_ID + 2.0 * np.eye(6), x_ID.T @ clicked_I)

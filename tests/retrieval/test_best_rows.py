@@ -9,14 +9,10 @@ from recsys.retrieval import best_rows
 from recsys.retrieval.best_rows import exact_scores, load_known, save_known
 from recsys.retrieval.segment_scores import SegmentScores
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
+from tests.unit_rows import unit_rows
 
 N, SMALL, DIM, K, SPARE = 500, 20, 8, 5, 15
 NAMES = ["large", "small"]
-
-
-def unit(rng, *shape):
-    rows = rng.standard_normal(shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 @pytest.fixture
@@ -29,9 +25,9 @@ def world(tmp_path, monkeypatch):
         best_rows, "best_places", lambda *found: searched.append(len(found[2])) or search(*found)
     )
     rng = np.random.default_rng(0)
-    vectors = [unit(rng, N, DIM), unit(rng, SMALL, DIM)]
+    vectors = [unit_rows(rng, N, DIM), unit_rows(rng, SMALL, DIM)]
     queries, excluded = (
-        unit(rng, 6, DIM),
+        unit_rows(rng, 6, DIM),
         [np.sort(rng.choice(N, n, replace=False)) for n in (0, 1, 2, 3, 4, 60)],
     )
     return vectors, queries, excluded, searched
@@ -76,8 +72,8 @@ def test_new_items_and_queries_that_moved_a_little_need_no_search(world):
     vectors, queries, excluded, searched = world
     _, known = exact_scores(searcher_of(vectors), NAMES, SegmentScores(queries, K, excluded), {})
     rng = np.random.default_rng(1)
-    grown = searcher_of([vectors[0], np.concatenate([vectors[1], unit(rng, 9, DIM)])])
-    moved = queries + 1e-3 * unit(rng, *queries.shape)
+    grown = searcher_of([vectors[0], np.concatenate([vectors[1], unit_rows(rng, 9, DIM)])])
+    moved = queries + 1e-3 * unit_rows(rng, *queries.shape)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     searched.clear()
     found, _ = exact_scores(grown, NAMES, SegmentScores(moved, K, excluded), known)
@@ -91,7 +87,7 @@ def test_queries_that_moved_far_are_searched_for_again(world, distance):
     searcher = searcher_of(vectors)
     _, known = exact_scores(searcher, NAMES, SegmentScores(queries, K, excluded), {})
     moved = queries.copy()
-    moved[3:] += distance * unit(np.random.default_rng(2), 3, DIM)
+    moved[3:] += distance * unit_rows(np.random.default_rng(2), 3, DIM)
     moved /= np.linalg.norm(moved, axis=1, keepdims=True)
     searched.clear()
     found, after = exact_scores(searcher, NAMES, SegmentScores(moved, K, excluded), known)

@@ -9,22 +9,18 @@ from recsys.retrieval.index_building import build_index
 from recsys.retrieval.params import IndexParams
 from recsys.retrieval.segment_scores import SegmentScores, best_scores
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
+from tests.unit_rows import unit_rows
 
 N, DIM, K = 300, 16, 5
 NAMES = ("indexed", "plain")
 PARAMS = IndexParams(exact_below=1, links=16, search_width=64, least_recall=0, recall_queries=1, seed=0)
 
 
-def unit(rng, *shape):
-    rows = rng.standard_normal(shape).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
-
-
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """Two segments, one with an index; queries with what they exclude; the segments that are searched."""
     rng = np.random.default_rng(0)
-    vectors = [unit(rng, N, DIM), unit(rng, 40, DIM)]
+    vectors = [unit_rows(rng, N, DIM), unit_rows(rng, 40, DIM)]
     build_index(vectors[0], PARAMS, tmp_path / "index")
     segments = [IndexedSegment(vectors[0], tmp_path / "index"), IndexedSegment(vectors[1])]
     excluded = [np.arange(n, dtype=np.int64) + 298 for n in (0, 1, 4, 9)]
@@ -35,7 +31,7 @@ def world(tmp_path, monkeypatch):
         "best_of_segment",
         lambda self, place, *found, **more: searched.append(place) or search(self, place, *found, **more),
     )
-    return segments, unit(rng, len(excluded), DIM), excluded, searched
+    return segments, unit_rows(rng, len(excluded), DIM), excluded, searched
 
 
 def searcher_of(segments, dead=(), width=0):

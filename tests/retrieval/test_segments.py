@@ -20,16 +20,12 @@ from recsys.retrieval.segments import (
     SegmentSearcher,
 )
 from tests.retrieval.old_files import hnsw_file, ivf_file
+from tests.unit_rows import unit_rows
 
 PARAMS = IndexParams(exact_below=100, links=32, search_width=64, least_recall=0.0, recall_queries=50, seed=7)
 KINDS = ["signs", "compact", "hnsw", "ivf"]
 WIDE = 768
 """From so many dimensions on an index keeps signs."""
-
-
-def unit(rng: np.random.Generator, n: int, dim: int = 16) -> np.ndarray:
-    vectors = rng.standard_normal((n, dim)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def like_texts(rng: np.random.Generator, n: int, dim: int = 64) -> np.ndarray:
@@ -44,7 +40,7 @@ def like_texts(rng: np.random.Generator, n: int, dim: int = 64) -> np.ndarray:
 def made_for(kind: str, seed: int, n: int) -> np.ndarray:
     """Vectors that an index of this kind is built over."""
     rng = np.random.default_rng(seed)
-    return like_texts(rng, n, WIDE) if kind == "signs" else unit(rng, n)
+    return like_texts(rng, n, WIDE) if kind == "signs" else unit_rows(rng, n, 16)
 
 
 def all_live(*sizes: int, ids: list[str] | None = None) -> Latest:
@@ -101,12 +97,12 @@ def test_a_catalogue_without_items_gives_padded_lists() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.lists(st.integers(1, 60), min_size=1, max_size=5))
 def test_exact_search_equals_a_sorted_matrix_product(seed: int, k: int, sizes: list[int]) -> None:
     rng = np.random.default_rng(seed)
-    segments = [unit(rng, n, 8) for n in sizes]
+    segments = [unit_rows(rng, n, 8) for n in sizes]
     latest = all_live(*sizes)
     live = rng.random(sum(sizes)) < 0.7
     everything = np.concatenate(segments)[live]
     searcher = SegmentSearcher([IndexedSegment(s) for s in segments], only(latest, live))
-    query = unit(rng, 1, 8)
+    query = unit_rows(rng, 1, 8)
     excluded = set(rng.choice(len(everything), min(3, len(everything)), replace=False).tolist())
     scores = (everything.astype(np.float64) * query.astype(np.float64)).sum(axis=1)
     scores[list(excluded)] = -np.inf
@@ -139,9 +135,11 @@ def test_ann_lists_are_full_and_right_when_nearly_everything_is_superseded(kind:
 @pytest.mark.parametrize("share", [0.05, 0.6])
 def test_ann_finds_what_is_allowed_though_it_lies_apart(kind: str, share: float, tmp_path: Path) -> None:
     rng, dim = np.random.default_rng(6), WIDE if kind == "signs" else 16
-    centres = unit(rng, 20, dim)
+    centres = unit_rows(rng, 20, dim)
     topic = rng.integers(20, size=4000)
-    vectors = centres[topic] + 0.3 * (like_texts(rng, 4000, dim) if kind == "signs" else unit(rng, 4000))
+    vectors = centres[topic] + 0.3 * (
+        like_texts(rng, 4000, dim) if kind == "signs" else unit_rows(rng, 4000, 16)
+    )
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     allowed = topic < 20 * share  # whole topics: nothing allowed lies near most queries
     index = on_disk(tmp_path, vectors, kind)
@@ -158,10 +156,10 @@ def test_ann_finds_what_is_allowed_though_it_lies_apart(kind: str, share: float,
 @pytest.mark.parametrize("kind", ["compact", "hnsw", "ivf"])
 def test_where_a_filter_leaves_a_part_all_of_it_is_compared(kind: str, tmp_path: Path) -> None:
     """More than are read one by one, and fewer than a walk along links would compare."""
-    vectors = unit(np.random.default_rng(8), 4000)
+    vectors = unit_rows(np.random.default_rng(8), 4000, 16)
     allowed, live = np.random.default_rng(9).random((2, 4000)) < [[0.33], [0.9]]
     assert FEW_ROWS < (allowed & live).sum() < RARE_SHARE * 4000
-    latest, queries = only(all_live(4000), live), unit(np.random.default_rng(10), 20)
+    latest, queries = only(all_live(4000), live), unit_rows(np.random.default_rng(10), 20, 16)
     index = on_disk(tmp_path, vectors, kind)
     found = SegmentSearcher([IndexedSegment(vectors, index)], latest).search(
         queries, 30, allowed_I=allowed[live]
@@ -172,7 +170,7 @@ def test_where_a_filter_leaves_a_part_all_of_it_is_compared(kind: str, tmp_path:
 
 
 def test_a_poor_index_is_measured_as_poor(tmp_path: Path) -> None:
-    vectors = unit(np.random.default_rng(5), 2000)
+    vectors = unit_rows(np.random.default_rng(5), 2000, 16)
     path = tmp_path / "index.faiss"
     path.write_bytes(ivf_file(vectors, lists=50, probes=1))
     assert index_recall(vectors, path, PARAMS) < 0.5

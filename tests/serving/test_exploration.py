@@ -11,8 +11,6 @@ from click.testing import CliRunner
 
 from recsys.cli import main
 from recsys.profiles.ridge import Ridge
-from recsys.publishing.object_files import ObjectFiles
-from recsys.publishing.released_profiles import Profiles
 from recsys.publishing.store import ReleaseStore
 from recsys.ranking.exploring import choice_probabilities
 from recsys.serving.answers import Answer, ListRequest, Taste
@@ -26,6 +24,7 @@ from recsys.storage.protocol import Storage
 from tests.publishing.film_workspace import FILMS, ROOT, FilmWorkspace
 from tests.publishing.test_ranked import bring_weights
 from tests.serving.service import served
+from tests.serving.test_recommender import of_release
 
 KNOWN = {"alien", "jaws", "babe", "dumbo", "rocky"}
 NEW = set(FILMS) - KNOWN
@@ -47,16 +46,7 @@ def recommender(
     if request.param == "item_weights":
         bring_weights(film_workspace)
         film_workspace.build()
-    return _open(film_workspace, folder)
-
-
-def _open(film_workspace: FilmWorkspace, folder: Storage) -> Recommender:
-    film_workspace.publish(folder)
-    store = ReleaseStore(folder)
-    manifest = store.manifest(store.current().current.release)
-    return Recommender(
-        manifest, Profiles(manifest, ObjectFiles(folder, film_workspace.at.cache / "releases"))
-    )
+    return of_release(film_workspace, folder)
 
 
 def ids(answer: Answer) -> list[str]:
