@@ -2,7 +2,7 @@
 
 uvicorn has none: who connects and sends nothing, or a header byte by byte, keeps a connection for ever; headers may be
 of any length; and who reads no answers keeps the request that computed them waiting. Bodies are bounded in
-`admission.py`.
+`admission.py`. And what uvicorn writes of an answer leaves in one packet (`joined_writes.py`).
 """
 
 import asyncio
@@ -12,6 +12,8 @@ from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from recsys.serving.service.joined_writes import JoinedWrites
 
 LONGEST_HEAD = 64 * 1024
 """Bytes of a request's line and headers, or between two pieces of its body; whole reads are counted."""
@@ -40,7 +42,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Expect a request."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
