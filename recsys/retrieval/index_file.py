@@ -67,6 +67,14 @@ class IndexFile:
         """How far the order of `search` and `scan` is from the true one."""
         return SIGNS if self._is_signs else COPIES
 
+    def look_ahead(self, queries_QD: NDArray[np.float32]) -> None:
+        """Prepare for searches that follow, see `SignGraph.look_ahead`."""
+        if self._is_signs and self._signs.compares_all:
+            # One by one: what is rotated is kept for the searches that follow.
+            turned = [self._turned(query_D[None]) for query_D in queries_QD]
+            with one_thread(load_faiss()):
+                self._signs.look_ahead(np.concatenate(turned))
+
     def search(self, queries_QD: NDArray[np.float32], width: int, viewed: int = 0) -> NDArray[np.int64]:
         """Find near rows.
 

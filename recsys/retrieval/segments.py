@@ -118,6 +118,16 @@ class SegmentSearcher:
             scores_QK[q, : len(order)] = scores[order]
         return Found(rows_QK, scores_QK)
 
+    def look_ahead(self, queries_QD: NDArray[np.float32]) -> None:
+        """Prepare for searches that follow, one query after another; it changes nothing but their time.
+
+        Args:
+            queries_QD: one vector per query.
+        """
+        for position in self.live_segments:
+            if (index := self.index_of(position)) is not None:
+                index.look_ahead(queries_QD)
+
     @property
     def widest(self) -> int:
         """The most rows that a file lets a search keep in view; 0 where no segment has a graph."""

@@ -19,6 +19,8 @@ COPYING = 7
 row before it."""
 ROWS_AT_ONCE = 65_536
 """Rows whose signs are copied together; those of a million rows of 1,024 numbers would take 128 MB."""
+ROWS_AHEAD = 4096
+"""Rows that are compared with several queries at a time: those of 1,024 numbers take half a processor's own cache."""
 DEVIATION = np.sqrt(np.pi / 2 - 1)
 """Standard deviation of an inner product that is estimated by signs, times √D, for a query and vectors of length 1."""
 DOUBT = 2.5
@@ -41,6 +43,32 @@ class SignGraph:
         self._faiss = faiss
         self._index = index
         self._storage = faiss.downcast_IndexBinary(index.storage)
+        self.compares_all = False
+        """Whether the search before compared its query with all rows. The next ones then will, as a rule."""
+        self._ahead: dict[bytes, NDArray[np.int32]] = {}
+        """Queries that are searched soon, by their signs, and in how many signs each row differs from them."""
+
+    def look_ahead(self, turned_QD: NDArray[np.float32]) -> None:
+        """Compare all rows with queries whose searches follow: rows are read once for all of them.
+
+        Counts that no search has fetched by the next call are dropped.
+
+        Args:
+            turned_QD: queries, rotated.
+        """
+        signs_QB, signs_NB = signs_of(turned_QD), self._signs_NB
+        if signs_QB.shape[1] % WORD:
+            return
+        differing_QN = np.empty((len(signs_QB), len(signs_NB)), np.int32)
+        for start in range(0, len(signs_NB), ROWS_AHEAD):
+            rows_RB = signs_NB[start : start + ROWS_AHEAD]
+            differing_QR = np.empty((len(signs_QB), len(rows_RB)), np.int32)
+            self._count(signs_QB, rows_RB, differing_QR)
+            differing_QN[:, start : start + len(rows_RB)] = differing_QR
+        self._ahead = {
+            signs_B.tobytes(): differing_N
+            for signs_B, differing_N in zip(signs_QB, differing_QN, strict=True)
+        }
 
     def search(self, turned_QD: NDArray[np.float32], width: int, viewed: int) -> NDArray[np.int64]:
         """Walk along the graph.
@@ -53,6 +81,7 @@ class SignGraph:
         Returns:
             Rows, those with the most signs of the query first; NONE where fewer were found: [Q, width].
         """
+        self.compares_all = False
         params = self._faiss.SearchParametersHNSW(efSearch=viewed)
         _, rows_QK = self._index.search(signs_of(turned_QD), width, params=params)
         found: NDArray[np.int64] = rows_QK
@@ -144,14 +173,23 @@ class SignGraph:
 
     def _differing_of_all(self, signs_B: NDArray[np.uint8]) -> NDArray[np.integer]:
         """The same for all rows, in their order."""
-        signs_NB = self._signs_NB
+        signs_NB, self.compares_all = self._signs_NB, True
+        if (ahead_N := self._ahead.pop(signs_B.tobytes(), None)) is not None:
+            return ahead_N
         if len(signs_B) % WORD:
             return differing(signs_B, signs_NB)
-        differing_N, one = np.empty(len(signs_NB), np.int32), self._faiss.swig_ptr
-        self._faiss.hammings(
-            one(signs_B), one(signs_NB), 1, len(signs_NB), len(signs_B), one(differing_N)
-        )  # takes a sixth of the time of `differing`
+        differing_N = np.empty(len(signs_NB), np.int32)
+        self._count(signs_B[None], signs_NB, differing_N[None])
         return differing_N
+
+    def _count(
+        self, signs_QB: NDArray[np.uint8], signs_RB: NDArray[np.uint8], out_QR: NDArray[np.int32]
+    ) -> None:
+        """Count the signs in which rows differ from queries; takes a sixth of the time of `differing`."""
+        at = self._faiss.swig_ptr
+        self._faiss.hammings(
+            at(signs_QB), at(signs_RB), len(signs_QB), len(signs_RB), signs_QB.shape[1], at(out_QR)
+        )
 
     @cached_property
     def _signs_NB(self) -> NDArray[np.uint8]:

@@ -57,12 +57,10 @@ class Audience:
         drawn = np.random.default_rng(0).permutation(len(users))[:N_USERS]
         queries, last = [], []
         for user in sorted(drawn.tolist()):
-            taste = self._users.taste_of(users[user])
-            known = self._users.known(taste)
-            if rows := known.likes:
-                share = self._users.typical_share(known.n_known)
-                query_D = self._users.of(known.basis_HD, share)
-                found = self._ranked.search(query_D, rows, K, {*rows, *known.dislikes}, None, share)
+            one = self._users.user(self._users.taste_of(users[user]))
+            rows, query_D = one.known.likes, one.query_D
+            if query_D is not None:
+                found = self._ranked.search(query_D, rows, K, {*rows, *one.known.dislikes}, None, one.share)
                 queries.append(query_D)
                 last.append(found[-1][1] if len(found) == K else -np.inf)
         if not queries:

@@ -46,18 +46,16 @@ class Predictor:
                 remedy="set ranker.kinds to [mlp] and train a challenger; validation takes it where lists get better",
             )
         rows, unknown = self._users.rows_of(items)
-        known = self._users.known(taste)
-        if not known.n_known:
+        user = self._users.user(taste)
+        if user.query_D is None:
             raise RequestError(
                 "nothing that is known of this user is in the release",
                 remedy="give a user, liked items or text",
             )
         if not rows:
             return Predictions(self._release, (), tuple(unknown))
-        share = self._users.typical_share(known.n_known)
-        query_D = self._users.of(known.basis_HD, share)
         shortlist = self._shown.shortlist(
-            query_D, known.likes, known.likes_HD, np.array(rows, np.int64), share
+            user.query_D, user.known.likes, user.known.likes_HD, np.array(rows, np.int64), user.share
         )
         found = heads.predict(shortlist)
         nothing = [None] * len(rows)

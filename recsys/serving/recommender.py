@@ -36,7 +36,7 @@ from recsys.serving.popular import Popular
 from recsys.serving.predicting import Predictor
 from recsys.serving.text_profiles import TextProfiles
 from recsys.serving.text_search import TextSearch
-from recsys.serving.user_profiles import UserProfiles
+from recsys.serving.user_profiles import User, UserProfiles
 from recsys.serving.withholding import Withholding
 from recsys.storage.memory import give_memory_back
 
@@ -133,17 +133,29 @@ class Recommender:
             RequestError: a condition names something unknown.
             EncoderError: there is text, and the encoder cannot be opened.
         """
-        known = self._users.known(taste)
+        return self.list_for(self.user(taste), wanted, explorer)
+
+    def user(self, taste: Taste) -> User:
+        """A user of whom this is known, for `list_for`. Making their profile is the first part of `recommend`."""
+        return self._users.user(taste)
+
+    def look_ahead(self, users: Sequence[User]) -> None:
+        """Prepare for `list_for` of several users, one after another: what lists read all of is read once."""
+        queries = [one.query_D for one in users if one.query_D is not None]
+        if len(queries) > 1:
+            self.profiles.searcher.look_ahead(np.stack(queries))
+
+    def list_for(self, user: User, wanted: ListRequest, explorer: Explorer | None = None) -> Answer:
+        """The second part of `recommend`, which see."""
+        known, query_D, share = user.known, user.query_D, user.share
         rows, unknown = known.likes, known.unknown
         allowed_I, strangers = self._lists.allowed(wanted)
         exclude = {*rows, *known.dislikes} if wanted.exclude_seen else set()
-        if not known.n_known:
+        if query_D is None:
             found = self.popular.best(
                 wanted.k, exclude, allowed_I, self._promising(wanted.k, exclude, allowed_I)
             )
             return Answer(self.release, tuple(found), "popular", (*unknown, *strangers))
-        share = self._users.typical_share(known.n_known)
-        query_D = self._users.of(known.basis_HD, share)
         width = wanted.k * POOL if wanted.diversity else wanted.k
         ranked = self._shown.search(query_D, rows, known.likes_HD, width, exclude, allowed_I, share)
         chosen = self._lists.chosen(ranked, wanted)
@@ -152,7 +164,7 @@ class Recommender:
             return answer
         closed = frozenset(exclude).union(self.items.row(one.item_id) for one in chosen)
         return explorer.explore(
-            answer, self._new_items, Question(query_D, rows, closed, allowed_I, wanted, taste.text)
+            answer, self._new_items, Question(query_D, rows, closed, allowed_I, wanted, user.taste.text)
         )
 
     def similar(self, item: str | int, wanted: ListRequest) -> Answer:

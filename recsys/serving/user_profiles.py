@@ -50,6 +50,18 @@ class Known:
         return len(self.likes_HD)
 
 
+@dataclass(frozen=True, eq=False)
+class User:
+    """A user as lists need them."""
+
+    taste: Taste
+    known: Known
+    share: float
+    """Of the typical history, that the profile takes."""
+    query_D: NDArray[np.float32] | None
+    """The profile w; None where nothing is known."""
+
+
 class UserProfiles:
     """Users of one release, and whoever else is described by items and words.
 
@@ -141,6 +153,12 @@ class UserProfiles:
             against_CD = self._profiles.searcher.vectors_of(np.array(counting)) * weights_C[:, None]
             basis_HD = np.concatenate([basis_HD, against_CD])
         return Known(likes, dislikes, counting, unknown, basis_HD, likes_HD)
+
+    def user(self, taste: Taste) -> User:
+        """A user of whom this is known."""
+        known = self.known(taste)
+        share = self.typical_share(known.n_known)
+        return User(taste, known, share, self.of(known.basis_HD, share) if known.n_known else None)
 
     def _basis(self, rows: Sequence[int], text: str) -> NDArray[np.float32]:
         """Profiles of liked items, and one of text, [H, D]."""

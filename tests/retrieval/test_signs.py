@@ -11,8 +11,10 @@ from recsys.retrieval import sign_graph
 from recsys.retrieval.index_building import build_index
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.rotation import rotated
+from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
+from recsys.retrieval.sign_graph import SignGraph
 from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
-from tests.retrieval.test_segments import PARAMS, WIDE, like_texts
+from tests.retrieval.test_segments import PARAMS, WIDE, all_live, like_texts
 
 
 def test_a_sign_is_1_above_0_and_bits_beyond_the_last_number_are_0() -> None:
@@ -100,6 +102,37 @@ def test_all_rows_are_compared_where_they_lie_once_that_is_cheaper_than_copies(
         assert set(np.flatnonzero(allowed & (differing_N < fifth))) <= set(listed.tolist())
     assert sign_graph.n_compared(43, 300) == sign_graph.n_compared(300, 300) == 43
     assert sign_graph.n_compared(42, 300) == 42
+
+
+@pytest.mark.parametrize("dim", [WIDE, WIDE + 8])  # in whole words, and not
+def test_queries_that_are_looked_ahead_are_counted_once_and_find_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dim: int
+) -> None:
+    vectors = like_texts(np.random.default_rng(6), 300, dim)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    searcher = SegmentSearcher([IndexedSegment(vectors, tmp_path / "index.faiss")], all_live(300))
+    allowed = np.arange(300) % 5 > 0
+    counted, count = [], SignGraph._count
+
+    def spied(graph: SignGraph, signs: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
+        counted.append((len(signs), len(rows)))
+        count(graph, signs, rows, out)
+
+    def found() -> list[list[float]]:
+        lists = [searcher.search(vectors[q : q + 1], 5, [{q}], allowed) for q in range(3)]
+        return [[*one.rows_QK[0].tolist(), *one.scores_QK[0].tolist()] for one in lists]
+
+    monkeypatch.setattr(SignGraph, "_count", spied)
+    monkeypatch.setattr(sign_graph, "ROWS_AHEAD", 128)
+    searcher.look_ahead(vectors[:3])
+    assert counted == []  # no search has compared all rows yet
+    alone = found()
+    assert counted == ([(1, 300)] * 3 if dim == WIDE else [])
+    counted.clear()
+    searcher.look_ahead(vectors[:3])
+    assert found() == alone
+    assert counted == ([(3, 128), (3, 128), (3, 44)] if dim == WIDE else [])
+    assert found() == alone  # what was counted ahead is used once
 
 
 def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> None:

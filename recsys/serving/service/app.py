@@ -1,6 +1,5 @@
 """The application: routes, middleware, and background threads."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from recsys.serving.service.admin import admin
 from recsys.serving.service.admission import Admission
+from recsys.serving.service.at_once import AtOnce
 from recsys.serving.service.feedback_route import feedback_routes
 from recsys.serving.service.metrics import Metrics
 from recsys.serving.service.observing import Observing
@@ -60,7 +60,7 @@ def make_app(service: Service) -> FastAPI:
     app.state.metrics = Metrics(service.follower)
     service.follower.after_look = app.state.metrics.note
     app.state.threads = ThreadPoolExecutor(service.params.max_running, "answer")  # it starts them when needed
-    app.state.at_once = asyncio.Lock()
+    app.state.at_once = AtOnce()
     app.state.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
     app.add_middleware(Observing, metrics=app.state.metrics, own_names_only=service.keys is None)
     app.add_middleware(Admission, params=service.params, turned_away=app.state.metrics.turned_away)

@@ -32,7 +32,8 @@ class BodyRoute(APIRoute):
     """A route with scope `read`.
 
     Its endpoint takes `body`, a pydantic model, `now`, the release that serves, and `request`. It returns a response.
-    Where `request.state.at_once` is true it may raise `TakesLonger`, and is then called again in a thread.
+    Where `request.state.at_once` is true it returns what `AtOnce` finishes. Or it raises `TakesLonger`, and is then
+    called again in a thread.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -46,10 +47,8 @@ class BodyRoute(APIRoute):
             app = request.app.state
             request.state.at_once = app.service.answers_at_once(body)
             if request.state.at_once:
-                async with app.at_once:
-                    await asyncio.sleep(0)  # in between the loop reads what arrived, and says that it lives
-                    with suppress(TakesLonger):
-                        return cast(Response, endpoint(body, now, request))
+                with suppress(TakesLonger):
+                    return cast(Response, await app.at_once.finish(endpoint(body, now, request)))
                 request.state.at_once = False
             loop = asyncio.get_running_loop()
             return cast(Response, await loop.run_in_executor(app.threads, endpoint, body, now, request))

@@ -16,6 +16,7 @@ from recsys.serving.answers import Answer, Exploration, ListRequest, Scored, Tas
 from recsys.serving.exploration import Explorer
 from recsys.serving.recommender import Recommender
 from recsys.serving.service import answer_schemas, request_schemas
+from recsys.serving.service.at_once import Begun
 from recsys.serving.service.body_route import BodyRoute
 from recsys.serving.service.list_json import list_answered, search_answered
 from recsys.serving.service.shared import (
@@ -39,19 +40,25 @@ by_path = APIRouter(
 
 
 @questions.post("/recommend", response_model=answer_schemas.ExploredListAnswer | answer_schemas.ListAnswer)
-def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -> Response:
+def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -> Response | Begun:
     """The best items for a user: known, new, described by words, or unknown."""
     service: Service = request.app.state.service
     who = whose(body.user, body.pseudonym, now, request)
     whose_list = who.pseudonym or ""
     wanted = replace(list_request(body, request), request_id=body.request_id, whose=whose_list)
-    answer = who.now.recommender.recommend(taste_of(body, who, request), wanted, service.explorer)
-    if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
-        group: Group = "current" if who.now is now else "trial"
-        request.app.state.metrics.lists.labels(group).inc()
-    if answer.exploration is not None and service.explorer is not None:
-        return answered(_explored(answer, answer.exploration, who.now.recommender, service.explorer))
-    return list_answered(answer, who.now.recommender)
+    recommender = who.now.recommender
+    user = recommender.user(taste_of(body, who, request))
+
+    def finish() -> Response:
+        answer = recommender.list_for(user, wanted, service.explorer)
+        if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
+            group: Group = "current" if who.now is now else "trial"
+            request.app.state.metrics.lists.labels(group).inc()
+        if answer.exploration is not None and service.explorer is not None:
+            return answered(_explored(answer, answer.exploration, recommender, service.explorer))
+        return list_answered(answer, recommender)
+
+    return Begun(recommender, user, finish) if request.state.at_once else finish()
 
 
 @by_path.get("/similar/{item:path}", response_model=answer_schemas.ListAnswer)
