@@ -228,11 +228,12 @@ class S3Storage:
         """End every upload in parts to a key that has its object now.
 
         Copies that were killed left them open, and they would be paid for until somebody finds them. A copy that is
-        still at work loses its upload, and finds the object.
+        still at work loses its upload, and finds the object. What was copied is good whether or not this works: it may
+        not be allowed, or not be known to this kind of store.
         """
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import BotoCoreError, ClientError
 
-        with suppress(ClientError):  # not allowed to look, or not known to this kind of store
+        with suppress(ClientError, BotoCoreError):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=target["Bucket"], Prefix=target["Key"]
             )
