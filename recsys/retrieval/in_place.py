@@ -44,7 +44,7 @@ def row_by_row(vectors_ND: NDArray[np.float32], query_D: NDArray[np.float32]) ->
     summed_N, wide_D = np.empty(len(vectors_ND)), query_D.astype(np.float64)
     for start in range(0, len(vectors_ND), SUMMED_ROWS):
         block = slice(start, start + SUMMED_ROWS)
-        summed_N[block] = (vectors_ND[block].astype(np.float64) * wide_D).sum(axis=1)
+        summed_N[block] = np.multiply(vectors_ND[block], wide_D, dtype=np.float64).sum(axis=1)
     return summed_N
 
 

@@ -68,7 +68,9 @@ class Recommender:
         self.popular = Popular(profiles)
         self.items = Items(profiles)
         """Rows and details by item id."""
-        self.texts = TextProfiles(manifest, profiles.files)
+        self.texts = TextProfiles(
+            manifest, profiles.files, lambda found_ND: profiles.searcher.look_ahead(found_ND)
+        )
         """Profiles of texts."""
         self.withholding = Withholding(profiles, self.filters)
         """Items that may be in no list."""

@@ -1,6 +1,6 @@
 """Profiles of texts that are not in the release: queries, words about a user, new items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,18 @@ class TextProfiles:
     Args:
         manifest: of the release.
         files: of the same.
+        look_ahead: called with the profiles of queries that came together, [N, D], before any of them is searched for.
     """
 
-    def __init__(self, manifest: Manifest, files: ObjectFiles) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        files: ObjectFiles,
+        look_ahead: Callable[[NDArray[np.float32]], None] = lambda _: None,
+    ) -> None:
         self._manifest = manifest
         self._files = files
+        self._look_ahead = look_ahead
         self._queries: Together[str, NDArray[np.float32]] = Together(self._of_queries)
 
     @cached_property
@@ -107,7 +114,10 @@ class TextProfiles:
 
     def _of_queries(self, texts: Sequence[str]) -> Sequence[NDArray[np.float32]]:
         """Of texts that were made as the release's own, [d] each, as if it were alone."""
-        return list(query_profiles(self.encoder, texts, self._manifest.model.lexical_width))
+        found_ND = query_profiles(self.encoder, texts, self._manifest.model.lexical_width)
+        if len(texts) > 1:
+            self._look_ahead(found_ND)
+        return list(found_ND)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -77,14 +77,19 @@ def test_a_diverse_search_turns_from_what_it_has_already(
     assert list(dict.fromkeys(sure)) == [3, 3 * POOL]
 
 
-def test_searches_at_the_same_time_find_what_each_finds_alone(
-    encoded_workspace: FilmWorkspace, folder: Storage
+def test_searches_at_the_same_time_find_what_each_finds_alone_and_are_prepared_together(
+    encoded_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recommender, wanted = of_release(encoded_workspace, folder), ListRequest(k=5)
     queries = ["a crew in space", "shark", "a pig who herds sheep and wins", "genius of symphonies"] * 8
     alone = [recommender.search(query, wanted) for query in queries]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda query: recommender.search(query, wanted), queries)) == alone
+    prepared: list[np.ndarray] = []
+    monkeypatch.setattr(recommender.profiles.searcher, "look_ahead", prepared.append)
+    together = recommender.texts._of_queries(queries[:3])
+    recommender.texts.of_query(queries[3])  # alone there is nothing to share
+    assert [one.tolist() for one in prepared] == [np.stack(together).tolist()]
 
 
 def test_no_text_needs_a_file_of_the_model_once_a_release_is_warm(
