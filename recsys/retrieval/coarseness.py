@@ -19,9 +19,6 @@ Profiles without words had .1 to .2 in common, and signs found as much as 4 bits
 COMMON_SAMPLE = 4096
 """Vectors that are read for it, evenly spaced."""
 VIEWED_MORE = 16
-UNFILTERED = 0.8
-"""Where less than this share of the live rows is allowed, all that are nearest may have been filtered out. Searches for
-users leave out items with weights (`RankedSearcher`), a tenth or more, which is no such filter."""
 EXCLUDED = 1.5
 """Rows to keep in view for each one that may not be in the list, such as those of a user's history."""
 
@@ -40,8 +37,8 @@ class Coarseness:
     walked_from: float
     """The graph is walked in any case where at least this share of the segment is allowed."""
     listed: int
-    """Rows that such a comparison lists, for each one that a walk would keep in view, where the allowed rows are few or
-    a filter chose them: they may all be far from the query."""
+    """Rows that such a comparison lists, for each one that a walk would keep in view, where the segment has few: they
+    may all be far from the query."""
     in_place: bool
     """Where most rows are allowed, all are compared where they lie, which is cheaper than what `compared` says."""
 
@@ -59,10 +56,9 @@ class Coarseness:
         compared = n_compared(n_allowed, round(n_allowed / share)) if self.in_place else n_allowed
         return share >= self.walked_from or compared > self.compared * viewed
 
-    def n_listed(self, n_allowed: int, share: float, viewed: int) -> int:
-        """Rows that a comparison lists, where a walk would keep so many in view and a share of all is allowed."""
-        may_be_far = share < UNFILTERED or n_allowed <= self.compared * viewed
-        return (self.listed if may_be_far else 1) * viewed
+    def n_listed(self, n_allowed: int, viewed: int) -> int:
+        """Rows that a comparison lists, where a walk would keep so many in view."""
+        return (self.listed if n_allowed <= self.compared * viewed else 1) * viewed
 
 
 COPIES = Coarseness(viewed=1.5, further=0, compared=10, walked_from=0.5, listed=1, in_place=False)

@@ -6,7 +6,7 @@ others can write to the store.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from recsys.retrieval.index_checks import (
 )
 from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.retrieval.rotation import rotated
-from recsys.retrieval.sign_graph import ScoresOf, SignGraph
+from recsys.retrieval.sign_graph import Compared, ScoresOf, SignGraph
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment.
 
@@ -99,8 +99,13 @@ class IndexFile:
         return found
 
     def scan(
-        self, queries_QD: NDArray[np.float32], k: int, width: int, is_allowed_N: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+        self,
+        queries_QD: NDArray[np.float32],
+        k: int,
+        width: int,
+        is_allowed_N: NDArray[np.bool_],
+        scores_of: Sequence[ScoresOf] = (),
+    ) -> list[Compared]:
         """Compare queries with all allowed rows.
 
         Args:
@@ -108,33 +113,23 @@ class IndexFile:
             k: how many are wanted.
             width: how many are listed; more where by signs alone more may be among the k best.
             is_allowed_N: mask of the segment's rows.
+            scores_of: see `SignGraph.scan`.
 
         Returns:
-            Rows, best first by the file's vectors, -1 on the right: [Q, at least width].
+            Rows of each query, best first by the file's vectors; fewer than `width` where there are no more.
         """
         if self._is_signs:
-            return self._signs.scan(self._turned(queries_QD), k, width, is_allowed_N)
+            return self._signs.scan(self._turned(queries_QD), k, width, is_allowed_N, scores_of)
         faiss = load_faiss()
+        selector = faiss.IDSelectorBitmap(np.packbits(is_allowed_N, bitorder="little"))
         with _no_team(faiss, queries_QD):
-            return self._scanned(faiss, queries_QD, width, is_allowed_N)
-
-    def _scanned(
-        self,
-        faiss: Any,  # noqa: ANN401  untyped library
-        queries_QD: NDArray[np.float32],
-        width: int,
-        is_allowed_N: NDArray[np.bool_],
-    ) -> NDArray[np.int64]:
-        bits = np.packbits(is_allowed_N, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)
-        if self._is_graph:
-            params = faiss.SearchParameters(sel=selector)
-            _, rows_QK = self._storage.search(self._turned(queries_QD), width, params=params)
-        else:
-            params = faiss.SearchParametersIVF(nprobe=self._index.nlist, sel=selector)
-            _, rows_QK = self._index.search(queries_QD, width, params=params)
-        found: NDArray[np.int64] = rows_QK
-        return found
+            if self._is_graph:
+                params = faiss.SearchParameters(sel=selector)
+                _, rows_QK = self._storage.search(self._turned(queries_QD), width, params=params)
+            else:
+                params = faiss.SearchParametersIVF(nprobe=self._index.nlist, sel=selector)
+                _, rows_QK = self._index.search(queries_QD, width, params=params)
+        return [Compared(rows_K[rows_K >= 0]) for rows_K in rows_QK]
 
     def shortlist(
         self,

@@ -20,6 +20,7 @@ from recsys.retrieval.in_place import best_places, row_by_row
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.ordering import ordered
 from recsys.retrieval.row_file import RowFile
+from recsys.retrieval.sign_graph import ScoresOf
 
 # Shape suffixes: Q queries, K list length, D dimension, N vectors of one segment, I live items, L live rows of one
 # segment, B rows of a block.
@@ -28,6 +29,8 @@ RARE_SHARE = 0.5
 """Where at least this share of a segment is allowed, its index is always used."""
 FEW_ROWS = 1024
 """Up to this many allowed rows are read and compared exactly."""
+MOST_READ = 4096
+"""Rows that are read one by one; more are mapped, which is faster."""
 WIDENING = 4
 """Factor on the rows that an index is queried for, where it found too few that are allowed."""
 MAX_REACH = 4096
@@ -221,6 +224,9 @@ class SegmentSearcher:
         needed = max(index.coarseness.n_viewed(sure, width - k, share), COPIES.n_viewed(k, width - k, share))
         reach = max(needed, index.coarseness.n_needed(viewed, sure))
         best: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
+        compared: dict[int, NDArray[np.int64]] = {}
+        scores_of: dict[int, ScoresOf] = {}
+        """Of queries for which a filter may have left nothing near."""
         short = np.arange(len(queries))
         # Allowed items may be far from the nearest ones; then it looks further, and at last at all that are allowed.
         while len(short) and reach <= MAX_REACH and index.coarseness.walks(n_allowed, share, reach):
@@ -232,18 +238,23 @@ class SegmentSearcher:
             unfiltered = max(
                 index.coarseness.n_viewed(sure, width - k), COPIES.n_viewed(k, width - k), viewed
             )
-            wide = index.coarseness.n_listed(n_allowed, n_allowed / int(end - start), unfiltered)
-            surely = sure + width - k
-            rows_QR = index.scan(queries[short], surely, wide, self._allowed_rows(position, is_allowed_L))
-            for q, rows_R in zip(short.tolist(), rows_QR, strict=True):
-                best[q] = _without(self.live_items(position, rows_R), excluded[q])
-        # A filter may have left nothing near.
-        doubtful = set() if is_allowed_L is None else set(short.tolist())
+            wide = index.coarseness.n_listed(n_allowed, unfiltered) if is_allowed_L is None else unfiltered
+            if is_allowed_L is not None:
+                scores_of = {q: partial(self._scores_of_rows, position, queries[q]) for q in short.tolist()}
+            rows_N = self._allowed_rows(position, is_allowed_L)
+            scanned = index.scan(queries[short], sure + width - k, wide, rows_N, [*scores_of.values()])
+            for q, one in zip(short.tolist(), scanned, strict=True):
+                if one.is_clear:
+                    best[q] = _without(self.live_items(position, one.rows_R), excluded[q])
+                else:
+                    rows_R = self._best_rows(position, np.sort(one.rows_R), queries[q], width)
+                    compared[q] = _without(self.live_items(position, rows_R), excluded[q])
 
         def shortlisted(q: int, items: NDArray[np.int64]) -> NDArray[np.int64]:
-            scores_of = partial(self._scores_of_rows, position, queries[q]) if q in doubtful else None
-            found = index.shortlist(queries[q], self.latest.row_of_item[items], k, sure, scores_of)
-            return items[found]
+            if q in compared:
+                return compared[q]
+            rows_R = self.latest.row_of_item[items]
+            return items[index.shortlist(queries[q], rows_R, k, sure, scores_of.get(q))]
 
         return list(starmap(shortlisted, enumerate(best)))
 
@@ -264,6 +275,17 @@ class SegmentSearcher:
         else:
             found = best_places(self._read(position, rows), np.arange(len(rows)), queries, width)
         return [start + allowed[places] for places in found]
+
+    def _best_rows(
+        self, position: int, rows_R: NDArray[np.int64], query_D: NDArray[np.float32], width: int
+    ) -> NDArray[np.int64]:
+        """Of some rows of a segment, ascending, the `width` best and all that equal the last, by their vectors."""
+        if len(rows_R) > MOST_READ:
+            (places,) = best_places(self.segments[position].vectors, rows_R, query_D[None], width)
+        else:
+            vectors_RD = self._read(position, rows_R)
+            (places,) = best_places(vectors_RD, np.arange(len(rows_R)), query_D[None], width)
+        return rows_R[places]
 
     def live_items(
         self, position: int, rows_R: NDArray[np.int64], is_allowed_L: NDArray[np.bool_] | None = None

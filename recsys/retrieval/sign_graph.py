@@ -1,8 +1,9 @@
 """A graph over the signs of vectors (`signs.py`). A walk along it reads a quarter of what copies in 4 bits have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor, sqrt
+from math import acos, ceil, floor, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from recsys.retrieval.signs import WORD, agreeing, differing, signs_of
 
 # Shape suffixes: Q queries, D dimension, N vectors of one segment, K list, B bytes of signs, R some rows.
 ScoresOf = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-NONE = -1
 COPYING = 7
 """Copying a row's signs and comparing the copy takes so many times as long as comparing it where it lies, next to the
 row before it."""
@@ -27,8 +27,24 @@ DOUBT = 2.5
 """Rows are scored by their vectors where they may be this many standard deviations better than their signs say. Of
 100,000 profiles that were 30 to 45 rows for the best ten, and held .997 of these."""
 FARTHER = 8
-"""Where all allowed rows are far from a query, many are about as near as the best, and more signs differ by chance: a
-comparison lists up to this many times as many rows as asked for."""
+"""A comparison lists up to this many times as many rows as asked for, where more signs differ by chance."""
+SURELY = 3.0
+"""The same, in place of DOUBT, where a filter left nothing near and true scores say what must be reached."""
+SCORED = 256
+"""Rows that are scored by their vectors to learn what others must reach, where signs tell too little."""
+MOST_ESTIMATED = 16_384
+"""Up to so many rows are compared with the query's own numbers first. Of more, these leave too many."""
+MOST_SCORED = 65_536
+"""The most rows that are then scored by their vectors, those with the most signs of the query."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Rows that a comparison of one query lists, those with the most signs of the query first."""
+
+    rows_R: NDArray[np.int64]
+    is_clear: bool = True
+    """False where the best are among them, but signs do not say which: all must be scored by their vectors."""
 
 
 class SignGraph:
@@ -79,7 +95,7 @@ class SignGraph:
             viewed: rows that the walk keeps in view, at least `width`.
 
         Returns:
-            Rows, those with the most signs of the query first; NONE where fewer were found: [Q, width].
+            Rows, those with the most signs of the query first; -1 where fewer were found: [Q, width].
         """
         self.compares_all = False
         params = self._faiss.SearchParametersHNSW(efSearch=viewed)
@@ -88,8 +104,13 @@ class SignGraph:
         return found
 
     def scan(
-        self, turned_QD: NDArray[np.float32], k: int, width: int, is_allowed_N: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
+        self,
+        turned_QD: NDArray[np.float32],
+        k: int,
+        width: int,
+        is_allowed_N: NDArray[np.bool_],
+        scores_of: Sequence[ScoresOf] = (),
+    ) -> list[Compared]:
         """Compare queries with all allowed rows.
 
         Args:
@@ -97,22 +118,47 @@ class SignGraph:
             k: how many are wanted.
             width: how many are listed at least, where so many are allowed.
             is_allowed_N: mask of the rows.
+            scores_of: for each query, scores of some rows, exactly; needed where a filter may have left nothing near.
+                Empty: there is none.
 
         Returns:
-            Rows as `search` gives them; also those that may be among the k best, as far as their signs can tell, but
-            no more than FARTHER times `width`: [Q, at least width].
+            For each query at least `width` rows, and those that may be among the k best as far as their signs can tell,
+            but no more than FARTHER times `width`. With `scores_of` these may be more, which are not clear.
         """
-        n_allowed, lists = int(np.count_nonzero(is_allowed_N)), []
-        for signs_B in signs_of(turned_QD) if n_allowed else ():
-            rows_R, differing_R = self._compared(signs_B, is_allowed_N, n_allowed)
-            farthest = _farthest(differing_R, min(k, n_allowed), min(width, n_allowed), turned_QD.shape[1])
+        n_allowed = int(np.count_nonzero(is_allowed_N))
+        if not n_allowed:
+            return [Compared(np.empty(0, np.int64))] * len(turned_QD)
+        return [
+            self._scanned(turned_D, k, width, is_allowed_N, n_allowed, scores_of[q] if scores_of else None)
+            for q, turned_D in enumerate(turned_QD)
+        ]
+
+    def _scanned(
+        self,
+        turned_D: NDArray[np.float32],
+        k: int,
+        width: int,
+        is_allowed_N: NDArray[np.bool_],
+        n_allowed: int,
+        scores_of: ScoresOf | None,
+    ) -> Compared:
+        rows_R, differing_R = self._compared(signs_of(turned_D[None])[0], is_allowed_N, n_allowed)
+
+        def within(farthest: int, most: int) -> NDArray[np.int64]:
             near = np.flatnonzero(differing_R <= farthest)
-            by_signs = near[np.argsort(differing_R[near], kind="stable")][: FARTHER * width]
-            lists.append(by_signs if rows_R is None else rows_R[by_signs])
-        rows_QK = np.full((len(turned_QD), max([width, *map(len, lists)])), NONE, np.int64)
-        for q, listed in enumerate(lists):
-            rows_QK[q, : len(listed)] = listed
-        return rows_QK
+            by_signs = near[np.argsort(differing_R[near], kind="stable")][:most]
+            return by_signs if rows_R is None else rows_R[by_signs]
+
+        listed, doubtful = _farthest(differing_R, min(k, n_allowed), min(width, n_allowed), len(turned_D))
+        if scores_of is None or doubtful <= listed:
+            return Compared(within(max(listed, doubtful), FARTHER * width))
+        scores = scores_of(within(doubtful, max(SCORED, k)))
+        reached = float(np.partition(scores, max(0, len(scores) - k))[max(0, len(scores) - k)])
+        near = within(max(listed, _differing_at(reached, turned_D)), MOST_SCORED)
+        if len(near) <= MOST_ESTIMATED:
+            about_R, off = self.estimates(turned_D, near)
+            near = near[about_R >= reached - off * SURELY / DOUBT]
+        return Compared(near, is_clear=False)
 
     def shortlist(
         self,
@@ -211,12 +257,19 @@ def n_compared(n_allowed: int, n_rows: int) -> int:
     return min(n_allowed, ceil(n_rows / COPYING))
 
 
-def _farthest(differing_R: NDArray[np.integer], k: int, width: int, n_signs: int) -> int:
-    """In how many signs a row may differ from the query to be listed, see `SignGraph.scan`.
+def _farthest(differing_R: NDArray[np.integer], k: int, width: int, n_signs: int) -> tuple[int, int]:
+    """In how many signs the last of `width` rows differs from the query, and one that may be as near as the k-th.
 
     Of two vectors at a right angle half of the signs differ, by a binomial distribution: its deviation is √n / 2.
     """
     last, kth = max(k, width) - 1, min(k, width) - 1
     nearest = np.partition(differing_R, last)[: last + 1]  # two places at once would take ten times as long
     doubtful = int(np.partition(nearest, kth)[kth]) + floor(DOUBT * sqrt(n_signs) / 2)
-    return max(int(nearest[last]), doubtful)
+    return int(nearest[last]), doubtful
+
+
+def _differing_at(score: float, turned_D: NDArray[np.float32]) -> int:
+    """In how many signs a vector of length 1 differs at most, but for few, that has some score with a query."""
+    cosine = min(1.0, max(-1.0, score / (float(np.linalg.norm(turned_D)) or 1.0)))
+    n, share = len(turned_D), acos(cosine) / pi
+    return floor(n * share + SURELY * sqrt(n * share * (1 - share)))

@@ -148,8 +148,9 @@ def test_ann_finds_what_is_allowed_though_it_lies_apart(kind: str, share: float,
         queries, 10, allowed_I=allowed
     )
     truth = SegmentSearcher([IndexedSegment(vectors)], all_live(4000)).search(queries, 10, allowed_I=allowed)
-    # Signs tell far items apart less well, and cosines of .05 to .15 are the best that is left of most queries here.
-    assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > 0.95
+    # Cosines of .05 to .15 are the best that is left of most queries here; 4 bits tell them apart less well.
+    least = 0.985 if kind == "signs" else 0.95
+    assert (found.scores_QK >= truth.scores_QK[:, -1:] - 1e-5).mean() > least
     assert allowed[found.rows_QK].all()
 
 

@@ -50,12 +50,13 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     vectors = like_texts(rng, 3000, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), rng.random(3000) < 0.5
-    found = index.scan(vectors[:40], 10, 200, allowed)
-    assert allowed[found[found >= 0]].all()
+    found = [one.rows_R for one in index.scan(vectors[:40], 10, 200, allowed)]
+    assert allowed[np.concatenate(found)].all()
     monkeypatch.setattr(sign_graph, "COPYING", 1)  # never compares all rows where they lie
     monkeypatch.setattr(sign_graph, "ROWS_AT_ONCE", 100)
-    assert (index.scan(vectors[:40], 10, 200, allowed) == found).all()
-    listed = found[0][found[0] >= 0]
+    again = [one.rows_R for one in index.scan(vectors[:40], 10, 200, allowed)]
+    assert all(np.array_equal(one, other) for one, other in zip(again, found, strict=True))
+    listed = found[0]
     equal_signs = (rotated(vectors)[listed] > 0) == (rotated(vectors[:1]) > 0)
     assert (np.diff(equal_signs.sum(axis=1)) <= 0).all()  # most first
     truth = np.argsort(np.where(allowed, -(vectors[:40] @ vectors.T), 9), axis=1)[:, :10]
@@ -67,21 +68,40 @@ def test_a_scan_and_its_shortlist_hold_the_best_of_what_is_allowed_and_nothing_e
     assert np.mean([len(one) for one in longer]) < 110  # all 100 as surely best would be many more
 
 
-def test_true_scores_say_what_a_row_must_reach_where_nothing_near_is_allowed(tmp_path: Path) -> None:
-    vectors = like_texts(np.random.default_rng(5), 3000, WIDE)
+@pytest.mark.parametrize("most_estimated", [0, 10_000])
+def test_true_scores_say_what_a_row_must_reach_where_nothing_near_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_estimated: int
+) -> None:
+    monkeypatch.setattr(sign_graph, "MOST_ESTIMATED", most_estimated)
+    vectors = like_texts(np.random.default_rng(5), 6000, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
-    index, kept = IndexFile(tmp_path / "index.faiss", *vectors.shape), {False: 0.0, True: 0.0}
+    index, kept, n_listed = IndexFile(tmp_path / "index.faiss", *vectors.shape), {False: 0.0, True: 0.0}, []
     for query in vectors[:40]:
-        scores = vectors @ query
-        allowed = scores <= np.median(scores)
-        (found,) = index.scan(query[None], 10, 400, allowed)
-        rows = found[found >= 0]
+        scores = (vectors @ query).astype(np.float64)
+        allowed = scores <= np.quantile(scores, 0.8)
         truth = np.argsort(np.where(allowed, -scores, 9))[:10]
         for exactly in kept:
-            scores_of = (lambda some, known=scores: known[some]) if exactly else None
-            left = rows[index.shortlist(query, rows, 10, 10, scores_of)]
-            kept[exactly] += np.isin(truth, left).mean() / 40
-    assert kept[True] > kept[False] + 0.1, kept
+            scores_of = [lambda some, known=scores: known[some]] if exactly else []
+            (found,) = index.scan(query[None], 10, 100, allowed, scores_of)
+            assert allowed[found.rows_R].all() and found.is_clear != exactly
+            kept[exactly] += np.isin(truth, found.rows_R).mean() / 40
+        n_listed.append(len(found.rows_R))
+    assert kept[True] > 0.97 and kept[True] > kept[False] + 0.1, kept
+    assert np.mean(n_listed) < 4000  # of 4,800
+
+
+def test_a_filter_that_leaves_what_is_near_changes_no_list(tmp_path: Path) -> None:
+    vectors = like_texts(np.random.default_rng(6), 3000, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), np.arange(3000) < 2900
+
+    def unasked(_: np.ndarray) -> np.ndarray:
+        raise AssertionError("no score is needed")
+
+    for query in vectors[:10]:
+        (plain,) = index.scan(query[None], 1, 400, allowed)
+        (filtered,) = index.scan(query[None], 1, 400, allowed, [unasked])
+        assert filtered.is_clear and np.array_equal(plain.rows_R, filtered.rows_R)
 
 
 @pytest.mark.parametrize("dim", [WIDE, WIDE + 8])  # in whole words, and not
@@ -96,7 +116,7 @@ def test_all_rows_are_compared_where_they_lie_once_that_is_cheaper_than_copies(
     for n_allowed in (300, 299, 43, 42):
         allowed = np.arange(300) < n_allowed
         (found,) = index.scan(vectors[5:6], 5, 5, allowed)
-        listed = found[found >= 0]
+        listed = found.rows_R
         assert listed[0] == 5 and allowed[listed].all()
         fifth = np.sort(differing_N[allowed])[4]
         assert set(np.flatnonzero(allowed & (differing_N < fifth))) <= set(listed.tolist())
@@ -143,11 +163,11 @@ def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> 
     assert len(index.shortlist(vectors[0], np.arange(0), 5, 5)) == 0
 
 
-def test_where_fewer_are_allowed_than_wanted_the_list_is_padded(tmp_path: Path) -> None:
+def test_where_fewer_are_allowed_than_wanted_these_are_found(tmp_path: Path) -> None:
     vectors = like_texts(np.random.default_rng(2), 200, WIDE)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index, allowed = IndexFile(tmp_path / "index.faiss", *vectors.shape), np.zeros(200, bool)
-    assert (index.scan(vectors[:2], 1, 3, allowed) == -1).all()
+    assert [len(one.rows_R) for one in index.scan(vectors[:2], 1, 3, allowed)] == [0, 0]
     allowed[[7, 9]] = True
-    found = index.scan(vectors[7:8], 1, 3, allowed)
-    assert found.tolist() == [[7, 9, -1]]
+    (found,) = index.scan(vectors[7:8], 1, 3, allowed)
+    assert found.rows_R.tolist() == [7, 9]
