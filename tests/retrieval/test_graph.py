@@ -12,7 +12,8 @@ from recsys.retrieval.index_building import build_index
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.links import KEPT, NONE, neighbours, workers
 from recsys.retrieval.repair import attach_equal, connect, first_of_equal, reachable
-from tests.retrieval.test_segments import PARAMS, like_texts, unit
+from tests.retrieval.test_segments import PARAMS, like_texts
+from tests.unit_rows import unit_rows
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_users_and_items_find_nearly_all_of_their_best_hundred(tmp_path: Path) -
 def test_every_vector_can_be_reached(kind: str) -> None:
     rng = np.random.default_rng(2)
     if kind == "apart":  # bundles that have nothing near each other
-        vectors = np.eye(40, dtype=np.float32).repeat(30, axis=0) + 1e-3 * unit(rng, 1200, 40)
+        vectors = np.eye(40, dtype=np.float32).repeat(30, axis=0) + 1e-3 * unit_rows(rng, 1200, 40)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     else:
         vectors = like_texts(rng, 1500)
@@ -90,7 +91,7 @@ def test_all_equal_vectors_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 17])
 def test_few_vectors_are_all_found(n: int, tmp_path: Path) -> None:
-    vectors = unit(np.random.default_rng(4), n)
+    vectors = unit_rows(np.random.default_rng(4), n, 16)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     found = IndexFile(tmp_path / "index.faiss", n, 16).search(vectors, n)
     assert np.array_equal(np.sort(found, axis=1), np.tile(np.arange(n), (n, 1)))
@@ -100,7 +101,7 @@ def test_few_vectors_are_all_found(n: int, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_cells")
 def test_cells_cover_every_row_and_none_is_too_large() -> None:
     rng = np.random.default_rng(5)
-    vectors = np.concatenate([like_texts(rng, 2000), unit(rng, 1, 64).repeat(1000, axis=0)])
+    vectors = np.concatenate([like_texts(rng, 2000), unit_rows(rng, 1, 64).repeat(1000, axis=0)])
     rows = np.arange(7, 3000)
     with workers(2) as pool:
         found = overlapping_cells(vectors, rows, 0, pool)
@@ -151,7 +152,7 @@ def test_cells_without_a_path_between_them_are_joined() -> None:
 
 
 def test_equal_vectors_are_recognised_by_their_bytes() -> None:
-    vectors = unit(np.random.default_rng(7), 6)
+    vectors = unit_rows(np.random.default_rng(7), 6, 16)
     vectors[[3, 5]] = vectors[1]
     assert first_of_equal(vectors).tolist() == [0, 1, 2, 1, 4, 1]
 

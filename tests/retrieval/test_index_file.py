@@ -17,7 +17,8 @@ from recsys.retrieval.index_file import IndexFile, load_faiss
 from recsys.retrieval.params import WIDEST_SEARCH
 from recsys.retrieval.rotation import rotated
 from tests.retrieval.old_files import graph_file, hnsw_file, ivf_file
-from tests.retrieval.test_segments import KINDS, PARAMS, WIDE, unit
+from tests.retrieval.test_segments import KINDS, PARAMS, WIDE
+from tests.unit_rows import unit_rows
 
 N, DIM = 600, 16
 GRAPHS = ["signs", "compact", "hnsw"]
@@ -25,12 +26,12 @@ GRAPHS = ["signs", "compact", "hnsw"]
 
 @pytest.fixture(scope="module")
 def vectors():
-    return unit(np.random.default_rng(0), N, DIM)
+    return unit_rows(np.random.default_rng(0), N, DIM)
 
 
 @pytest.fixture(scope="module")
 def vectors_of(vectors):
-    wide = unit(np.random.default_rng(0), N, WIDE)
+    wide = unit_rows(np.random.default_rng(0), N, WIDE)
     return {kind: wide if kind == "signs" else vectors for kind in KINDS}
 
 
@@ -91,7 +92,7 @@ def test_copies_take_their_bits_and_score_as_the_vectors_do(tmp_path, dim, bits,
 
     rng = np.random.default_rng(1)
     vectors = np.zeros((300, dim), np.float32)
-    vectors[:, : dim // 10] = unit(rng, 300, dim // 10)
+    vectors[:, : dim // 10] = unit_rows(rng, 300, dim // 10)
     build_index(vectors, PARAMS, tmp_path / "index.faiss")
     index = faiss.read_index(str(tmp_path / "index.faiss"))  # owns its storage
     storage = faiss.downcast_index(index.storage)
@@ -188,13 +189,13 @@ def test_a_graph_whose_levels_are_other_ones_is_refused(opened, contents, kind):
 
 def test_a_segment_without_vectors_has_no_graph():
     params = PARAMS.model_copy(update={"exact_below": 0})
-    vectors = unit(np.random.default_rng(1), 1, 16)
+    vectors = unit_rows(np.random.default_rng(1), 1, 16)
     assert [index_kind(vectors[:n], params) for n in (0, 1)] == ["exact", "compact"]
 
 
 def test_wide_vectors_are_searched_by_their_signs():
     rng = np.random.default_rng(1)
-    assert [index_kind(unit(rng, N, dim), PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
+    assert [index_kind(unit_rows(rng, N, dim), PARAMS) for dim in (WIDE - 1, WIDE)] == ["compact", "signs"]
 
 
 def test_longer_lists_keep_more_signs_in_view_up_to_the_widest_search():
@@ -204,7 +205,7 @@ def test_longer_lists_keep_more_signs_in_view_up_to_the_widest_search():
 
 
 def test_wide_vectors_that_have_much_in_common_are_not_searched_by_their_signs(tmp_path):
-    filled = unit(np.random.default_rng(1), N, WIDE)
+    filled = unit_rows(np.random.default_rng(1), N, WIDE)
     filled[:, 0] = 1  # as what brings profiles with words to unit length
     filled /= np.linalg.norm(filled, axis=1, keepdims=True)
     assert common_share(filled) == pytest.approx(0.5, abs=0.01)

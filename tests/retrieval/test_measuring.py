@@ -10,13 +10,14 @@ from recsys.retrieval.index_building import build_index, set_search_width
 from recsys.retrieval.index_file import IndexFile
 from recsys.retrieval.measuring import _Sample, index_recall, widen
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
-from tests.retrieval.test_segments import PARAMS, WIDE, like_texts, unit
+from tests.retrieval.test_segments import PARAMS, WIDE, like_texts
+from tests.unit_rows import unit_rows
 
 NARROW = PARAMS.model_copy(update={"search_width": 40, "links": 16})
 
 
 def test_a_search_is_widened_as_far_as_it_must_be_and_no_further(tmp_path: Path) -> None:
-    vectors = unit(np.random.default_rng(1), 8000, 128)  # without any structure, which is hard to search
+    vectors = unit_rows(np.random.default_rng(1), 8000, 128)  # without any structure, which is hard to search
     build_index(vectors, NARROW, tmp_path / "narrow.faiss")
     poor = index_recall(vectors, tmp_path / "narrow.faiss", NARROW)
     assert poor < 0.95
@@ -44,14 +45,14 @@ def test_a_graph_over_signs_takes_another_width(tmp_path: Path) -> None:
 
 
 def test_the_only_vector_of_a_segment_is_not_measured(tmp_path: Path) -> None:
-    one = unit(np.random.default_rng(2), 1)
+    one = unit_rows(np.random.default_rng(2), 1, 16)
     build_index(one, PARAMS, tmp_path / "index.faiss")
     assert widen(one, tmp_path / "index.faiss", PARAMS) == 1
 
 
 def test_queries_leave_out_what_completes_unit_length(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
-    vectors = unit(rng, 3000, 128)
+    vectors = unit_rows(rng, 3000, 128)
     vectors[:, 0] = np.linspace(0.5, 30, 3000)  # long: every list would hold the items that lack most
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = tmp_path / "index.faiss"

@@ -8,12 +8,13 @@ import pytest
 from recsys.profiles.items import Latest
 from recsys.retrieval.row_file import RowFile
 from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
-from tests.retrieval.test_segments import all_live, on_disk, unit
+from tests.retrieval.test_segments import all_live, on_disk
+from tests.unit_rows import unit_rows
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    np.save(tmp_path / "vectors.npy", unit(np.random.default_rng(0), 3000))
+    np.save(tmp_path / "vectors.npy", unit_rows(np.random.default_rng(0), 3000, 16))
     return tmp_path / "vectors.npy"
 
 
@@ -52,7 +53,7 @@ def test_a_removed_file_is_still_read(file: Path) -> None:
 def test_lists_and_scores_are_the_same_with_and_without_it(file: Path, tmp_path: Path) -> None:
     vectors = np.load(file, mmap_mode="r")
     index, latest = on_disk(tmp_path, np.asarray(vectors)), all_live(3000)
-    queries = unit(np.random.default_rng(1), 20)
+    queries = unit_rows(np.random.default_rng(1), 20, 16)
     mapped = SegmentSearcher([IndexedSegment(vectors, index)], latest)
     read = SegmentSearcher([IndexedSegment(vectors, index, file)], latest)
     for share in (1, 0.6, 0.4, 0.01):
