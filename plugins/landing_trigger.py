@@ -39,7 +39,7 @@ class LandingTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look, tell, sleep; a landing zone that cannot be read is logged and looked at again."""
-        seen = await self._seen()
+        known = await self._known()
         while True:
             try:
                 pending = await asyncio.to_thread(landed)
@@ -49,22 +49,22 @@ class LandingTrigger(BaseEventTrigger):
                 log.warning("the landing zone cannot be read now: %s", error)
                 _landing_zone.cache_clear()  # perhaps it wants other credentials now
             else:
-                if new := pending - seen:
+                if new := pending - known:
                     yield TriggerEvent({"files": len(new)})  # type: ignore[no-untyped-call]
-                if pending != seen:  # after the event: a kill in between repeats it, which is harmless
-                    seen = pending
-                    await self._keep(seen)
+                if pending != known:  # after the event: a kill in between repeats it, which is harmless
+                    known = pending
+                    await self._keep(known)
             await asyncio.sleep(self.poll_s)
 
-    async def _seen(self) -> set[str]:
+    async def _known(self) -> set[str]:
         if self.asset_state_store is None:
             return set()
         found = await self.asset_state_store.aget(CURSOR, [])
         return {str(one) for one in found} if isinstance(found, list) else set()
 
-    async def _keep(self, seen: set[str]) -> None:
+    async def _keep(self, known: set[str]) -> None:
         if self.asset_state_store is not None:
-            await self.asset_state_store.aset(CURSOR, [*sorted(seen)])
+            await self.asset_state_store.aset(CURSOR, [*sorted(known)])
 
 
 def landed() -> set[str]:

@@ -30,8 +30,8 @@ def this_machine() -> frozenset[str]:
 def differences(mine: frozenset[str], theirs: frozenset[str]) -> str:
     """How another machine differs from this one, in words; empty where it does not."""
     more, fewer = sorted(theirs - mine), sorted(mine - theirs)
-    said = [f"has {', '.join(more)}" if more else "", f"lacks {', '.join(fewer)}" if fewer else ""]
-    return " and ".join(filter(None, said))
+    parts = [f"has {', '.join(more)}" if more else "", f"lacks {', '.join(fewer)}" if fewer else ""]
+    return " and ".join(filter(None, parts))
 
 
 def code_digest(package: Path) -> str:

@@ -230,8 +230,8 @@ def _as_cluster_error(error: Exception) -> Exception:
     if not isinstance(error, ray.exceptions.RayError):
         return error
     lines = [line.strip() for line in str(error).splitlines() if "Error" in line or line.startswith("node ")]
-    said = lines[-1] if lines else str(error)
-    return ClusterError(f"an actor of the Ray cluster failed: {said}", remedy="see its log: ray logs")
+    reason = lines[-1] if lines else str(error)
+    return ClusterError(f"an actor of the Ray cluster failed: {reason}", remedy="see its log: ray logs")
 
 
 def _answers(address: str) -> bool:

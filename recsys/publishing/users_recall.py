@@ -125,20 +125,20 @@ def _measured(
     queries_QD /= np.linalg.norm(queries_QD, axis=1, keepdims=True)
     whole, kept = kept, kept / folder if kept else None
     code, file = profiles.manifest.code_commit, kept / SCORES if kept else None
-    asked = SegmentScores(queries_QD, k, [np.array(rows, np.int64) for rows in likes], file, code)
+    scores = SegmentScores(queries_QD, k, [np.array(rows, np.int64) for rows in likes], file, code)
     segments = profiles.manifest.segments
     known = (load_known(kept / BEST_ROWS) or load_known(whole / BEST_ROWS)) if kept and whole else {}
-    truth_QK, known = exact_scores(searcher, [released.name for released in segments], asked, known)
+    truth_QK, known = exact_scores(searcher, [released.name for released in segments], scores, known)
     if kept:
         save_known(known, kept / BEST_ROWS)
 
     def measure(viewed: int) -> float:
         found = [
-            asked.of(searcher, place, _content_of(segments[place]), viewed)
+            scores.of(searcher, place, _content_of(segments[place]), viewed)
             for place in searcher.live_segments
         ]
         found_QK = best_scores(np.concatenate(found, axis=1), k)
-        asked.save()
+        scores.save()
         hits_QK = (found_QK >= truth_QK[:, -1:] - NOISE) | np.isneginf(truth_QK)
         return float(hits_QK.mean())
 

@@ -69,11 +69,11 @@ def register_folder(
     """
     with connect(uri) as client:
         _ensure_model(client, model)
-        mark = {HASH_TAG: model_hash}
+        named = {HASH_TAG: model_hash}
         if found := versions_of(client, model, model_hash):
-            close_runs(client, ENCODERS_EXPERIMENT, mark, found[0].run_id)
+            close_runs(client, ENCODERS_EXPERIMENT, named, found[0].run_id)
             return found[0]
-        run_id = open_run(client, ENCODERS_EXPERIMENT, mark, f"model {model_hash[:10]}")
+        run_id = open_run(client, ENCODERS_EXPERIMENT, named, f"model {model_hash[:10]}")
         log_record(client, run_id, record)
         client.log_artifacts(run_id, str(folder), FOLDER)
         source = f"{client.get_run(run_id).info.artifact_uri}/{FOLDER}"
@@ -83,7 +83,7 @@ def register_folder(
         if first.version != made.version:  # another process registered the same model meanwhile
             client.delete_model_version(model, made.version)
         # The run ends after its version exists, so an interrupted run is always found as unfinished.
-        close_runs(client, ENCODERS_EXPERIMENT, mark, first.run_id)
+        close_runs(client, ENCODERS_EXPERIMENT, named, first.run_id)
         return first
 
 

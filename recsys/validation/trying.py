@@ -1,4 +1,4 @@
-"""Try recipes on a validation set: rank its held-out items with each, and measure the lists of its users."""
+"""Try recipes on a validation set."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +7,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from recsys.dataset.histories import sums
 from recsys.encoders.params import FirstLightParams
 from recsys.features.views import take
 from recsys.heads.constant import constant_of, some_of
@@ -24,21 +22,14 @@ from recsys.heads.learning import (
     words_of,
 )
 from recsys.heads.params import FusionParams
-from recsys.heads.words import words_projection, words_ratio
-from recsys.profiles.alike import with_alike
-from recsys.profiles.gram import gram_of
-from recsys.profiles.prior import prior_among, weighed
-from recsys.profiles.ridge import Ridge
+from recsys.heads.words import words_projection
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
-from recsys.ranking.tasks import rank_each
 from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Tried, Weights
-from recsys.validation.sets import COLD, LONG, ValidationSet, metrics_per_user
+from recsys.validation.measuring import Scored, measure, measure_ridges
+from recsys.validation.sets import ValidationSet
 
-# Shape suffixes: U users of a fold, T users of its task, B users of a block, W warm items, H held-out items,
-# D dimensions of meaning.
-Scored = Callable[[NDArray[np.int64]], Iterator[tuple[Choice, NDArray[np.floating]]]]
-"""Turns user rows into choices with their scores_BH; the choices are the same for every block."""
+# Shape suffixes: U users of a fold, B users of a block, W warm items, H held-out items, D dimensions of meaning.
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,7 @@ def try_all(
 ) -> Iterator[Tried]:
     """Try every choice without views, except for first light; yield it with its users' metrics on held-out items."""
     for one in alone_lambdas:
-        yield from _measure(validation, k, _floors(validation, one, params.seed))
+        yield from measure(validation, k, _floors(validation, one, params.seed))
     fold = survey_fold(validation, params, ridges, k, field_terms)
     if fold is None:
         return
@@ -196,7 +187,7 @@ def try_first_light(
         for rows in sides
     ]  # users are 0 in the first dimension
     recipe = partial(Choice, None, None, 0.0, is_first_light=True, views=views)
-    tried = dict(_measure_each(validation, None, made, recipe, ridges, fusion.seed, k))
+    tried = dict(measure_ridges(validation, None, made, recipe, ridges, fusion.seed, k))
     return head.kernel.lexical.longest_field is not None, tried
 
 
@@ -251,60 +242,8 @@ def try_heads(
             made = [profiles(part_ND, stretch, constant) for part_ND in parts]
             recipe = partial(Choice, share, power, weight, views=views, constant=factor, alike=alike)
             used = words if weight else None
-            yield from _measure_each(validation, used, made, recipe, fold.ridges, params.seed, fold.k, alike)
-
-
-def _measure_each(
-    validation: ValidationSet,
-    words: tuple[NDArray[np.float32], ...] | None,
-    meaning: Sequence[NDArray[np.float32]],
-    recipe: Callable[..., Choice],
-    ridges: Sequence[RidgeChoice],
-    seed: int,
-    k: int,
-    alike: float = 0.0,
-) -> Iterator[Tried]:
-    """The users' metrics of one head with each ridge regression.
-
-    With separate words, scores are the sum of both parts' scores instead of made of profiles. Every user is solved with
-    every ridge regression before scoring, and a block's scores by words are made once for all of them: nothing has as
-    many numbers as there are users times held-out items.
-    """
-    warm_WD, held_HD = meaning
-    known = validation.dataset.interactions
-    gram, known_UW = gram_of(warm_WD), csr_array(known.matrix_UI[:, validation.dataset.warm])
-    prior_RD = prior_among(
-        known.users, known_UW, warm_WD.__getitem__, float(any(weight for _, weight in ridges))
-    )
-    task_users = validation.tasks[COLD].users
-    known_TW = csr_array(known_UW[task_users])
-    b_TD = sums(with_alike(known_TW, known_TW, warm_WD, alike), warm_WD).astype(np.float32)
-    by_words = None if words is None else (sums(known_TW, words[0]).astype(np.float32), words[1])
-    solved: list[tuple[Choice, NDArray[np.float32], np.float32]] = []
-    for ridge_lambda, weight in dict.fromkeys(ridges):
-        ridge = Ridge(gram, ridge_lambda, prior_RD=weighed(prior_RD, weight))
-        ratio = 0.0 if words is None else words_ratio(known_UW, words[0], warm_WD, ridge, seed)
-        choice = recipe(ridge_lambda, weight)
-        solved.append((choice, ridge.weights(b_TD), np.float32(choice.words_weight * ratio)))
-
-    def scores_of(users: NDArray[np.int64]) -> Iterator[tuple[Choice, NDArray[np.floating]]]:
-        rows = np.searchsorted(task_users, users)
-        by_words_BH = None if by_words is None else by_words[0][rows] @ by_words[1].T
-        for choice, solved_TD, factor in solved:
-            scores_BH = solved_TD[rows] @ held_HD.T
-            if by_words_BH is not None:
-                scores_BH += factor * by_words_BH
-            yield choice, scores_BH
-
-    yield from _measure(validation, k, scores_of)
+            yield from measure_ridges(validation, used, made, recipe, fold.ridges, params.seed, fold.k, alike)
 
 
 def _named(views: Weights) -> str:
     return " and ".join(f"{name} with weight {weight:g}" for name, weight in views)
-
-
-def _measure(validation: ValidationSet, k: int, scores_of: Scored) -> Iterator[Tried]:
-    """The users' metrics of each choice."""
-    task = validation.tasks[COLD]
-    for choice, ranked_UK in rank_each(task, scores_of, LONG * k).items():
-        yield choice, metrics_per_user(task, ranked_UK, k)
