@@ -135,17 +135,18 @@ class Recommender:
             RequestError: a condition names something unknown.
             EncoderError: there is text, and the encoder cannot be opened.
         """
-        return self.list_for(self.user(taste), wanted, explorer)
+        return self.list_for(self._users.user(taste), wanted, explorer)
 
-    def user(self, taste: Taste) -> User:
-        """A user of whom this is known, for `list_for`. Making their profile is the first part of `recommend`."""
-        return self._users.user(taste)
+    def users(self, tastes: Sequence[Taste]) -> list[User]:
+        """Users of whom this is known, for whose lists `list_for` is called next.
 
-    def look_ahead(self, users: Sequence[User]) -> None:
-        """Prepare for `list_for` of several users, one after another: what lists read all of is read once."""
-        queries = [one.query_D for one in users if one.query_D is not None]
+        Their profiles are the first part of `recommend`. What the lists of several read all of is read once.
+        """
+        found = [self._users.user(one) for one in tastes]
+        queries = [one.query_D for one in found if one.query_D is not None]
         if len(queries) > 1:
             self.profiles.searcher.look_ahead(np.stack(queries))
+        return found
 
     def list_for(self, user: User, wanted: ListRequest, explorer: Explorer | None = None) -> Answer:
         """The second part of `recommend`, which see."""

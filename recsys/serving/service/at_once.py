@@ -3,10 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from fastapi import Response
 
+from recsys.errors import RecsysError
+from recsys.serving.answers import Taste
 from recsys.serving.recommender import Recommender
 from recsys.serving.user_profiles import User
 
@@ -14,13 +17,16 @@ MOST = 8
 """Lists that are prepared together: the first of them waits for that."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Begun:
-    """A list whose user's profile is made."""
+    """A list that was asked for."""
 
     recommender: Recommender
-    user: User
-    finish: Callable[[], Response]
+    taste: Taste
+    finish: Callable[[User], Response]
+    """Computes the list."""
+    user: User | None = None
+    """Once the list is prepared."""
 
 
 class AtOnce:
@@ -43,14 +49,17 @@ class AtOnce:
         async with self._turn:
             await asyncio.sleep(0)  # in between the loop reads what arrived, and says that it lives
             if begun in self._waiting:
-                self._look_ahead()
-            return begun.finish()
+                self._prepare()
+            return begun.finish(begun.user or begun.recommender.users([begun.taste])[0])
 
-    def _look_ahead(self) -> None:
-        """Prepare those that wait, as far as each release allows. A list whose client has left may be among them."""
+    def _prepare(self) -> None:
+        """Prepare those that wait. A list whose client has left may be among them."""
         some, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        users_of: dict[Recommender, list[User]] = defaultdict(list)
+        of_release: dict[Recommender, list[Begun]] = defaultdict(list)
         for one in some:
-            users_of[one.recommender].append(one.user)
-        for recommender, users in users_of.items():
-            recommender.look_ahead(users)
+            of_release[one.recommender].append(one)
+        for recommender, lists in of_release.items():
+            with suppress(RecsysError, ValueError):  # whose fault it is shows when each is computed alone
+                users = recommender.users([one.taste for one in lists])
+                for one, user in zip(lists, users, strict=True):
+                    one.user = user

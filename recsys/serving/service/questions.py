@@ -30,6 +30,7 @@ from recsys.serving.service.shared import (
     whose,
 )
 from recsys.serving.service.trial import Group
+from recsys.serving.user_profiles import User
 
 log = logging.getLogger(__name__)
 questions = APIRouter(prefix="/v1", tags=["questions"], responses=PROBLEMS, route_class=BodyRoute)
@@ -47,9 +48,9 @@ def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -
     whose_list = who.pseudonym or ""
     wanted = replace(list_request(body, request), request_id=body.request_id, whose=whose_list)
     recommender = who.now.recommender
-    user = recommender.user(taste_of(body, who, request))
+    taste = taste_of(body, who, request)
 
-    def finish() -> Response:
+    def finish(user: User) -> Response:
         answer = recommender.list_for(user, wanted, service.explorer)
         if service.feedback and service.feedback.count_list(who.pseudonym, answer, service.follower.trial):
             group: Group = "current" if who.now is now else "trial"
@@ -58,7 +59,9 @@ def recommend(body: request_schemas.RecommendBody, now: Now, request: Request) -
             return answered(_explored(answer, answer.exploration, recommender, service.explorer))
         return list_answered(answer, recommender)
 
-    return Begun(recommender, user, finish) if request.state.at_once else finish()
+    if request.state.at_once:
+        return Begun(recommender, taste, finish)
+    return finish(recommender.users([taste])[0])
 
 
 @by_path.get("/similar/{item:path}", response_model=answer_schemas.ListAnswer)
