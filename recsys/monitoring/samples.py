@@ -18,11 +18,12 @@ from recsys.features.text import FeatureFile
 from recsys.monitoring.arrivals import Arrival
 from recsys.monitoring.horizon import Landed
 from recsys.monitoring.signals import code, number_column
+from recsys.profiles.completion import directions
 from recsys.profiles.items import Segment
 from recsys.storage.checksums import key_of
 from recsys.storage.tables import map_arrow, write_arrow
 
-VERSION = 3
+VERSION = 4
 """Part of every key; raised when the same rows would give another sample."""
 SUFFIX = ".sample.arrow"
 SHOWN_CHARS = 1000
@@ -56,7 +57,7 @@ def sample_path(folder: Path, landed: Landed, made_of: str, rows: int, numbers: 
 
 
 def write_catalogue_samples(
-    walked: Walked, missing: Mapping[str, Path], n: int, numbers: Sequence[str]
+    walked: Walked, missing: Mapping[str, Path], n: int, numbers: Sequence[str], lexical_width: int
 ) -> None:
     """Draw samples of landed files whose rows lie in one part. Items that wait for a profile are left out.
 
@@ -65,6 +66,8 @@ def write_catalogue_samples(
         missing: landed file -> where its sample is written.
         n: rows of a sample.
         numbers: columns of the catalogue with numbers.
+        lexical_width: of the profiles. Their directions are kept: with a constant in it, an item that resembles
+            nothing would look near to all.
     """
     rows = walked.segment.rows(["item_id", "deleted", "part", "line"])
     live = rows.slice(0, len(walked.segment.vectors()))
@@ -76,7 +79,8 @@ def write_catalogue_samples(
     }
     drawn = {name: _draw(of_file, name, n) for name, of_file in places_of.items()}
     places = np.unique(np.concatenate([*drawn.values(), np.empty(0, np.int64)])).astype(np.int64)
-    known = _described(walked, live.take(pa.array(places)), walked.segment.vectors()[places], numbers)
+    vectors_ND = directions(walked.segment.vectors()[places], lexical_width)
+    known = _described(walked, live.take(pa.array(places)), vectors_ND, numbers)
     for name, some in drawn.items():
         table = known.take(pa.array(np.searchsorted(places, some)))
         write_arrow(missing[name], _with_counts(table, {"rows": float(len(places_of[name]))}))
@@ -199,7 +203,7 @@ def _draw(places: NDArray[np.int64], name: str, n: int) -> NDArray[np.int64]:
 
 
 def _described(
-    walked: Walked, chosen: pa.Table, vectors: NDArray[np.float32], numbers: Sequence[str]
+    walked: Walked, chosen: pa.Table, vectors: NDArray[np.floating], numbers: Sequence[str]
 ) -> pa.Table:
     """Everything that signals read of the chosen rows, in their order."""
     texts = _rows_at(walked.feature.path, ["text"], chosen)

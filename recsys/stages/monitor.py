@@ -12,6 +12,7 @@ from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.parts import Part, list_parts, sequence_of
 from recsys.errors import ArtifactMissing
 from recsys.features.text import feature_files
+from recsys.models.reference import ModelReference
 from recsys.monitoring.horizon import Horizon, Landed, horizon
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.report import Watched, WatchReport
@@ -36,7 +37,7 @@ NEW_ARRIVALS = 10
 def run(settings: Settings, at: Artifacts) -> None:
     """Judge the newest arrivals of items and of interactions.
 
-    Reads:   at.data, parts of catalogue and interactions; at.features; at.profiles("champion")
+    Reads:   at.data, parts of catalogue and interactions; at.features; at.profiles("champion") and its model
     Writes:  at.samples, a file per landed file; at.watch_report
     Raises:  ArtifactMissing when stage `features` or `profiles@champion` has not run; ConfigError where
              `monitor.train_on` names what is not a signal
@@ -81,16 +82,17 @@ def _catalogue(at: Artifacts, params: MonitorParams) -> tuple[Horizon, dict[str,
     if not walked:
         raise ArtifactMissing("no part of the catalogue has profiles", remedy="dvc repro profiles@champion")
     found = horizon([one.part for one in walked.values()], params.min_rows, _n_arrivals(params))
+    lexical_width = ModelReference.load(at.model_reference("champion")).lexical_width
     paths: dict[str, Path] = {}
     for part, files in _by_part(found).items():
-        made_of = walked[part].made_of
+        made_of = f"{walked[part].made_of} {lexical_width}"
         wanted = {
             one.record.part: sample_path(at.samples, one, made_of, params.sample_rows, params.numbers)
             for one in files
         }
         missing = {name: path for name, path in wanted.items() if not is_mappable(path)}
         if missing:
-            write_catalogue_samples(walked[part], missing, params.sample_rows, params.numbers)
+            write_catalogue_samples(walked[part], missing, params.sample_rows, params.numbers, lexical_width)
         paths |= wanted
     return found, paths
 

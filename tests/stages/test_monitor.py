@@ -9,9 +9,11 @@ from recsys.catalogue.compaction import compact_above
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.parts import list_parts
 from recsys.errors import ArtifactMissing, ConfigError, DataDamaged
+from recsys.models.reference import ModelReference
 from recsys.monitoring.params import MonitorParams
 from recsys.monitoring.report import WatchReport
 from recsys.monitoring.signals import signals_of
+from recsys.profiles.items import list_segments
 from recsys.stages import stage
 from recsys.storage.tables import map_arrow
 from tests.publishing.film_workspace import FilmWorkspace, tiny_model
@@ -88,6 +90,20 @@ def test_ordinary_arrivals_stay_silent_and_another_language_is_named_with_exampl
     house.items(german(21), 21)
     again = {alarm.signal: alarm.is_new for alarm in watch(house)[0].alarms}
     assert again["language"] is False
+
+
+def test_what_all_profiles_have_in_common_is_left_out_of_samples(house):
+    encoder = house.model.encoder.model_copy(update={"lexical_width": 1})
+    house.set_model(ModelReference.of(encoder))
+    house.items(plots(0), 0)
+    watch(house)
+    (path,) = (one for one in house.at.samples.glob("*.arrow") if "vector" in map_arrow(one).schema.names)
+    sampled_ND = np.array(map_arrow(path)["vector"].to_pylist())
+    (segment,) = list_segments(house.at.profiles("champion"))
+    rest_ND = np.array(segment.vectors())[:, 1:]
+    rest_ND /= np.linalg.norm(rest_ND, axis=1, keepdims=True)
+    nearest_N = (sampled_ND @ rest_ND.T).max(axis=1)
+    assert sampled_ND.shape[1] == rest_ND.shape[1] and nearest_N == pytest.approx(1, abs=2e-3)
 
 
 def test_a_lasting_change_becomes_the_new_state(house):
