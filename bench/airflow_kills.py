@@ -21,9 +21,9 @@ from bench.killing import ended, forked
 from bench.small_workspace import FIRST_LANDED, KEY, STAGES, SmallWorkspace, catalogue, interactions
 from bench.trials import HOME, Trial, current, polling, rows_lost
 from localplatform.airflow_client import FINISHED, Airflow
+from localplatform.airflow_server import start_airflow
 from localplatform.patience import Patience, seconds_of_commands
 from localplatform.processes import Server, path_with_venv
-from localplatform.servers import start_airflow
 from localplatform.workspace import make_workspace, set_remote
 from recsys.publishing.release import Manifest
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from localplatform.airflow_server import start_airflow
 from localplatform.calls import call
 from localplatform.processes import Server
-from localplatform.servers import start_airflow, start_mlflow, start_seaweed
+from localplatform.servers import start_mlflow, start_seaweed
 from localplatform.workspace import set_remote
 
 BUCKETS = ("landing", "releases", "dvc", "mlflow")

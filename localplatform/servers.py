@@ -1,4 +1,4 @@
-"""SeaweedFS, MLflow, Airflow and the service, for demo, tests and `make up`: real servers, on loopback only."""
+"""SeaweedFS, MLflow and the service, for demo, tests and `make up`: real servers, on loopback only."""
 
 import json
 import secrets
@@ -6,10 +6,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from localplatform.airflow_server import start_airflow
 from localplatform.processes import Server, StartFailed, answers_at, free_ports, start, which
-
-__all__ = ["Server", "start_airflow", "start_mlflow", "start_seaweed", "start_service"]
 
 ATTEMPTS = 3
 REGION = "us-east-1"

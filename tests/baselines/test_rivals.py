@@ -8,11 +8,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from recsys.baselines.als_map import KAPPAS, LIFTS, MAP_LAMBDAS, als_map
-from recsys.baselines.blend import FROM, GRID, blend, measured
+from recsys.baselines.blend import FROM, GRID, blend
 from recsys.baselines.ease_prior import EaseSettings, ease_prior, learn_ease
 from recsys.baselines.rbf_ridge import DEFAULT_SHARPNESS, LAMBDAS, SHARPNESSES, rbf, rbf_ridge
 from recsys.baselines.two_tower import DEFAULT_EPOCHS, EPOCHS, train, two_tower
 from recsys.ranking.dot import ridge_users
+from recsys.ranking.plain_blend import measured
 from recsys.validation.tuning import tuning_sets
 from tests.dataset.make import dataset_of
 

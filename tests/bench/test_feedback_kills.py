@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.feedback_kills import ROOT, run
+from bench.feedback_kills import run
+from bench.figures import ROOT
 from recsys.settings import Settings
 
 

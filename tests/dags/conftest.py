@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from localplatform.airflow_client import FINISHED, Airflow, Run
+from localplatform.airflow_server import start_airflow
 from localplatform.patience import Patience, seconds_of_commands
 from localplatform.processes import Server
-from localplatform.servers import start_airflow, start_mlflow
+from localplatform.servers import start_mlflow
 from localplatform.workspace import make_workspace
 from tests.conftest import MLFLOW_WEBHOOKS
 

@@ -7,8 +7,8 @@ import pytest
 
 from recsys.heads.learning import learn_head
 from recsys.validation.choosing import choose_recipe
-from tests.heads.world import WORDS
-from tests.validation.test_choosing import FIRST_LIGHT, HELD, LAMBDAS
+from tests.heads.world import FIRST_LIGHT, WORDS
+from tests.validation.test_choosing import HELD, LAMBDAS
 
 BY_FIELD = FIRST_LIGHT.model_copy(
     update={"field_terms": 2.0, "long_from_terms": 20, "lexical_shares": (0.9, 0.9)}
