@@ -205,17 +205,19 @@ def with_views(rows: Rows, found: Differences, protocol: Protocol) -> str:
         lines.append(
             [
                 VIEW_NAMES[method],
-                *(figure([row], metric) for metric in protocol.figures),
+                *(short(rows, protocol, method, metric) for metric in protocol.figures),
                 shown(gain),
-                ", ".join(f"{name} {weights.get(name, 0):g}" for name in coverage),
-                ", ".join(f"{share:.0%}" for share in coverage.values()),
+                ", ".join(
+                    f"{name} {weights.get(name, 0):g} ({share:.0%})" for name, share in coverage.items()
+                ),
                 f"`{row.commit}`",
             ]
         )
     if not lines:
         return ""
-    head = ["Firstlight", *protocol.figures, f"gain in {headline}", "weights", "items with it", "commit"]
-    return "Beside views, seed 0, against the same without them:\n\n" + table([head, *lines])
+    head = ["Firstlight", *protocol.figures, f"gain in {headline}", "weights (items)", "commit"]
+    words = "Beside views, seed 0, against the same without them; with weights, and shares of the items that have them:"
+    return f"{words}\n\n{table([head, *lines])}"
 
 
 def costs(rows: Rows) -> str:

@@ -120,7 +120,7 @@ def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weigh
     gain = {Pair("citeulike_H", viewed.method, OURS, "ndcg@20"): Interval(mean=0.01, low=0.005, high=0.015)}
     page = quality_page.page({row.key: row for row in (OUR_ROW, viewed)}, gain)
     line = next(line for line in page.splitlines() if line.startswith("| with relations |"))
-    assert line.endswith("| **+.0100 [+.0050, +.0150]** | relations 0 | 55% | `abc` |")
+    assert line.endswith("| **+.0100 [+.0050, +.0150]** | relations 0 (55%) | `abc` |")
     assert "Firstlight is ahead" not in page  # a view is not a rival of the text alone
 
 
