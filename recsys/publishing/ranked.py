@@ -212,7 +212,9 @@ class RankedSearcher:
         """The k items of a group with the largest inner products, by the index."""
         mask_I = behind.mask_I
         allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
-        nearest = self._searcher.search(query_D[None], k, [exclude], allowed_I, self._viewed)
+        nearest = self._searcher.search(
+            query_D[None], k, [exclude], allowed_I, self._viewed, is_filtered=only_I is not None
+        )
         rows_K, dots_K = nearest.rows_QK[0], nearest.scores_QK[0]
         return rows_K[rows_K != PAD], dots_K[rows_K != PAD]
 

@@ -86,6 +86,7 @@ class SegmentSearcher:
         allowed_I: NDArray[np.bool_] | None = None,
         viewed: int = 0,
         sure: int = 0,
+        is_filtered: bool = True,
     ) -> Found:
         """Find the k best items for every query; of equal scores the smaller item id wins.
 
@@ -97,6 +98,8 @@ class SegmentSearcher:
             viewed: rows of a graph to keep in view; 0: `search_width`, or as many as its file says where that is more.
             sure: places that must hold the best items as surely as any; those after them may hold somewhat worse ones,
                 which costs less; 0: all k.
+            is_filtered: `allowed_I` may leave nothing near a query. False: it only leaves out what is compared
+                elsewhere, so true scores need not say what others must reach, which reads hundreds of vectors.
 
         Returns:
             Lists of k places, padded where there are fewer items.
@@ -108,7 +111,7 @@ class SegmentSearcher:
         self._check(queries, k, exclude, allowed_I)
         excluded = [np.fromiter(one, np.int64, len(one)) for one in exclude or [()] * len(queries)]
         parts = [
-            self.best_of_segment(position, queries, k, excluded, allowed_I, viewed, sure)
+            self.best_of_segment(position, queries, k, excluded, allowed_I, viewed, sure, is_filtered)
             for position in self.live_segments
         ]
         rows_QK = np.full((len(queries), k), PAD, np.int64)
@@ -191,6 +194,7 @@ class SegmentSearcher:
         allowed_I: NDArray[np.bool_] | None = None,
         viewed: int = 0,
         sure: int = 0,
+        is_filtered: bool = True,
     ) -> list[NDArray[np.int64]]:
         """For each query, at least the k best live items of one segment, as positions in `Latest.item_ids`.
 
@@ -204,6 +208,7 @@ class SegmentSearcher:
             allowed_I: mask of items that may be found; None: all.
             viewed: as in `search`.
             sure: likewise.
+            is_filtered: likewise.
 
         Returns:
             Items of each query, unordered; fewer where the segment has no more.
@@ -242,7 +247,8 @@ class SegmentSearcher:
             if is_allowed_L is not None:
                 scores_of = {q: partial(self._scores_of_rows, position, queries[q]) for q in short.tolist()}
             rows_N = self._allowed_rows(position, is_allowed_L)
-            scanned = index.scan(queries[short], sure + width - k, wide, rows_N, [*scores_of.values()])
+            truly = [*scores_of.values()] if is_filtered else []
+            scanned = index.scan(queries[short], sure + width - k, wide, rows_N, truly)
             for q, one in zip(short.tolist(), scanned, strict=True):
                 if one.is_clear:
                     best[q] = _without(self.live_items(position, one.rows_R), excluded[q])

@@ -15,6 +15,7 @@ from recsys.retrieval.segments import IndexedSegment, SegmentSearcher
 from recsys.retrieval.sign_graph import SignGraph
 from recsys.retrieval.signs import agreeing, differing, n_bytes, signs_of
 from tests.retrieval.test_segments import PARAMS, WIDE, all_live, like_texts
+from tests.unit_rows import unit_rows
 
 
 def test_a_sign_is_1_above_0_and_bits_beyond_the_last_number_are_0() -> None:
@@ -153,6 +154,29 @@ def test_queries_that_are_looked_ahead_are_counted_once_and_find_the_same(
     assert found() == alone
     assert counted == ([(3, 128), (3, 128), (3, 44)] if dim == WIDE else [])
     assert found() == alone  # what was counted ahead is used once
+
+
+def test_what_is_compared_elsewhere_is_left_out_without_reading_what_a_filter_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = like_texts(np.random.default_rng(7), 3000, WIDE)
+    build_index(vectors, PARAMS, tmp_path / "index.faiss")
+    searcher = SegmentSearcher([IndexedSegment(vectors, tmp_path / "index.faiss")], all_live(3000))
+    far, near = unit_rows(np.random.default_rng(8), 10, WIDE), vectors[:30] + vectors[30:60]
+    n_read = {False: 0, True: 0}
+    allowed, scores_of_rows = np.arange(3000) % 7 > 0, SegmentSearcher._scores_of_rows
+    found = {}
+    for is_filtered in n_read:
+
+        def spied(*args: np.ndarray, is_filtered: bool = is_filtered) -> np.ndarray:
+            n_read[is_filtered] += len(args[-1])
+            return scores_of_rows(*args)
+
+        monkeypatch.setattr(SegmentSearcher, "_scores_of_rows", spied)
+        found[is_filtered] = searcher.search(near, 10, allowed_I=allowed, is_filtered=is_filtered).rows_QK
+        searcher.search(far, 10, allowed_I=allowed, is_filtered=is_filtered)
+    assert n_read[False] < n_read[True] / 2, n_read
+    assert (found[False] == found[True]).mean() > 0.99
 
 
 def test_a_shortlist_holds_all_rows_where_no_more_are_wanted(tmp_path: Path) -> None:
