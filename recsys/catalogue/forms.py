@@ -15,11 +15,14 @@ from recsys.catalogue.fields import BadRow, identifier
 _WHOLE_FLOAT = re.compile(r"(0|-?[1-9]\d*)(\.0+|,00?)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = {"inf", "infinity"}
-_COMMA = re.compile(r"[+-]?\d+,(\d+)", re.ASCII)
-THOUSANDS_DIGITS = 3
-_BY_POINTS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", re.ASCII)
-"""Thousands apart by points, such as 1.299,00; without a comma only the column shows that they are thousands."""
-_BY_COMMAS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?", re.ASCII)
+"""Thousands apart by points, such as 1.299,00; without a comma only the column shows that they are thousands. Nobody
+writes 0 thousands: 0.125 is an eighth."""
+_BY_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?", re.ASCII)
+SHOWN_SHARE = 0.05
+"""Numbers with thousands and a decimal sign that are evidence, for each number that they would have read otherwise: one
+1.299,00 among many 12.345 is more likely an error."""
 
 
 @dataclass
@@ -83,7 +86,7 @@ class NumberForm:
     n_commas: int = 0
     """Texts such as 4,5."""
     n_thousands: int = 0
-    """Such texts with three digits behind the comma: 1,250 may be thousands."""
+    """Such texts that may be thousands: 1,250."""
     n_points: int = 0
     """Texts with a point that are not thousands apart by points."""
     n_point_thousands: int = 0
@@ -102,9 +105,9 @@ class NumberForm:
                 self.n_point_thousands += by_points[2] is None
             elif (by_commas := _BY_COMMAS.fullmatch(text)) and by_commas[2]:
                 self.n_both["."] += 1
-            elif match := _COMMA.fullmatch(text):
+            elif _COMMA.fullmatch(text):
                 self.n_commas += 1
-                self.n_thousands += len(match[1]) == THOUSANDS_DIGITS
+                self.n_thousands += by_commas is not None
             else:
                 self.n_points += "." in text
         return False
@@ -113,13 +116,15 @@ class NumberForm:
     def has_decimal_comma(self) -> bool:
         """Whether a comma is the decimal sign here: the column has evidence for it and none against it."""
         for_it = self.n_both[","] > 0 or self.n_commas > self.n_thousands
-        points = self.n_points + (0 if self.n_both[","] else self.n_point_thousands)
+        are_thousands = self.n_both[","] > SHOWN_SHARE * self.n_point_thousands
+        points = self.n_points + (0 if are_thousands else self.n_point_thousands)
         return for_it and not points and not self.n_both["."]
 
     @cached_property
     def has_thousands_commas(self) -> bool:
         """Whether commas separate thousands here: some numbers have a point too, and none shows a decimal comma."""
-        return self.n_both["."] > 0 and not self.n_both[","] and self.n_commas == self.n_thousands
+        is_shown = self.n_both["."] > SHOWN_SHARE * self.n_commas
+        return is_shown and not self.n_both[","] and self.n_commas == self.n_thousands
 
     def read(self, value: object) -> float:
         """One number of the column.
@@ -151,13 +156,18 @@ class NumberForm:
             text = text.replace(".", "").replace(",", ".")
         elif self.has_thousands_commas and _BY_COMMAS.fullmatch(text):
             text = text.replace(",", "")
-        elif self.n_both[","] and "." in text:
+        elif "." in text and self._are_points_unclear(text, currency):
             raise self._unclear("point")
         if _NUMBER.fullmatch(text) or text.lower().lstrip("+-") in _INFINITE:
             return float(text)
         if "," in text and any(map(str.isdigit, text)):
             raise self._unclear("comma")
         raise BadRow("wrong_type", f"{self.name} should be a number")
+
+    def _are_points_unclear(self, text: str, currency: str) -> bool:
+        """Whether points may separate thousands: some do in this column, or it is a price such as 2.500 €."""
+        is_price = bool(currency and _BY_POINTS.fullmatch(text)) and not self.n_points
+        return is_price or self.n_both[","] > SHOWN_SHARE * self.n_points
 
     def _unclear(self, sign: str) -> BadRow:
         problem = (

@@ -11,6 +11,7 @@ from recsys.catalogue.attributes import Attributes
 from recsys.catalogue.columns import Columns
 from recsys.catalogue.fields import BadRow, is_missing, plain_id
 from recsys.catalogue.folding import folded
+from recsys.catalogue.forms import NumberForm
 from recsys.catalogue.kinds import CATALOGUE, INTERACTIONS
 from recsys.catalogue.likely_columns import likely_names
 from recsys.catalogue.readers.rows import RawRow
@@ -110,10 +111,21 @@ def test_what_is_no_id_is_a_bad_row(value):
         ([3, 2.5, "nan", None], [3.0, 2.5, None, None]),
         (["1.299,00 €", "49,90 €", "2.500", "-3"], [1299.0, 49.9, 2500.0, -3.0]),
         (["$1,250.50", "$1,250", "$ 3.5", "7"], [1250.5, 1250.0, 3.5, 7.0]),
+        (["0,125", "1234,567", "1,250"], [0.125, 1234.567, 1.25]),
     ],
 )
 def test_numbers_are_read_as_their_column_has_them(values, expected):
     assert read_all(INTERACTIONS, "value", "number", values) == expected
+
+
+def test_one_odd_number_does_not_make_decimals_unclear():
+    form = NumberForm("value")
+    values = ["12.345", "0.5"] * 20 + ["1.299,00"]
+    for value in values:
+        form.observe(value)
+    assert [form.read(value) for value in values[:2]] == [12.345, 0.5]
+    with pytest.raises(BadRow, match="comma that may separate thousands"):
+        form.read(values[-1])
 
 
 @pytest.mark.parametrize(
@@ -125,8 +137,13 @@ def test_numbers_are_read_as_their_column_has_them(values, expected):
         ["1.299,00", "1,299.00"],
         ["1.299,00", "4.5"],
         ["1,299.00", "4,5"],
+        ["0.125", "1.299,00"],
+        ["1,299.00", "0,125"],
+        ["12.345"] * 20 + ["1.299,00"],
+        ["12,345"] * 20 + ["1,299.00"],
         ["12,345.6,7"],
         ["12 €", "12 $"],
+        ["2.500 €", "30 €"],
         ["€"],
         ["1_000"],
         ["five"],
