@@ -35,7 +35,7 @@ ENVIRONMENT = """\
 | `RECSYS_STATE` | a folder or `s3://bucket/prefix` that holds the workspaces of workers that share no disk |
 | `RECSYS_WEBHOOK_SECRET` | secret shared by MLflow and Airflow's api-server, for signed notices of a new champion |
 | `RECSYS_ALERT_URL`, `RECSYS_ALERT_KEY` | where a task that failed for good is POSTed to, and the key that signs it |
-| `RECSYS_WHO` | who moves the pointer or an alias; default: the login name; Airflow sets it to its run |
+| `RECSYS_WHO` | who moves the pointer or an alias, or accepts a batch; default: the login name; Airflow: its run |
 | `RECSYS_CODE_COMMIT` | commit of the code, where there is no `.git`; set in the images |
 | `RAY_ADDRESS` | with `profiles.engine: ray`: the cluster that this machine has joined (`host:port`) |
 | `MLFLOW_TRACKING_URI` | the registry (`http://…`); without it the pretrained encoder is used |

@@ -19,7 +19,7 @@ from recsys.cli.context import (
     store_if_any,
     workspace,
 )
-from recsys.cli.options import json_option, login_name
+from recsys.cli.options import json_option, who_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,13 @@ MAX_FILES_SHOWN = 40
 
 @click.command()
 @click.option("--accept", metavar="BATCH", help="Accept a refused batch; the refusal shows its id.")
-@click.option("--why", metavar="TEXT", help="Why BATCH is acceptable; recorded with your name.")
+@click.option("--why", metavar="TEXT", help="Why BATCH is acceptable; recorded with who accepts it.")
+@who_option
 @click.option(
     "--skip-code", is_flag=True, help=f"Exit {NOTHING_NEW} when nothing is new and everything is published."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result for each file as JSON.")
-def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) -> None:
+def ingest(accept: str | None, why: str | None, who: str, skip_code: bool, as_json: bool) -> None:
     """Accept landed files: good rows become a part, bad rows are quarantined, a bad file is refused and not moved.
 
     Reads RECSYS_LANDING (a folder or s3://bucket/prefix) and RECSYS_PSEUDONYM_KEY. Its folders, and the columns of
@@ -64,7 +65,7 @@ def ingest(accept: str | None, why: str | None, skip_code: bool, as_json: bool) 
     at, zone, key, chosen = workspace(), landing(), pseudonym_key(), settings()
     if trimmed(os.environ[VARIABLE]) != os.environ[VARIABLE]:
         _print(f"blanks or line ends around {VARIABLE} are left out", "yellow")
-    let_in = LetIn(accept, AcceptedBy(who=login_name(), why=why)) if accept and why else None
+    let_in = LetIn(accept, AcceptedBy(who=who, why=why)) if accept and why else None
     with console().status("looking at the landing zone") as status:
         done = take_in(
             zone,

@@ -17,7 +17,7 @@ feedback_option = click.option(
 )
 
 
-def login_name() -> str:
+def _login_name() -> str:
     """Who runs the command."""
     try:
         return getpass.getuser()
@@ -27,7 +27,7 @@ def login_name() -> str:
 
 who_option = click.option(
     "--who",
-    default=login_name,
+    default=_login_name,
     envvar="RECSYS_WHO",
     metavar="NAME",
     help="Who acts. [default: RECSYS_WHO, else the login name]",

@@ -51,7 +51,7 @@ def index_bytes(n: int, width: int, links: int) -> float:
     """Expected bytes of an index file over n profiles, without its head of less than a kilobyte.
 
     Each profile has 4 bits per number (8 where it is narrow; only the vectors tell where 1 will do, see
-    `recsys/retrieval/index_file.py`), `links` neighbours, its level and where these begin.
+    `recsys/retrieval/index_building.py`), `links` neighbours, its level and where these begin.
     One in links / 2 also stands on the next level, with links / 2 neighbours there, and so on.
 
     Args:
