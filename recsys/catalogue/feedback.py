@@ -4,6 +4,7 @@ A like weighs 1, or as much as its value says among those of its event (`recsys/
 `recsys/catalogue/opinions.py` combines the interactions of one user and item.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
@@ -54,25 +55,28 @@ def weigh(
     return pa.chunked_array([pa.array(weight, pa.float32())])
 
 
-def meaning_of(interactions: pa.Table, params: FeedbackParams) -> str:
+def meaning_of(interactions: Iterable[pa.Table], params: FeedbackParams) -> str:
     """Tell people what events count as: a return under a name that no rule knows would count as a like.
 
     Args:
-        interactions: event and value.
+        interactions: event and value, some rows at a time.
         params: section `feedback`.
 
     Returns:
         Such as "likes: purchase (3), retoure (1); dislikes: return (2)", the most frequent events first.
     """
-    names, code = _coded(interactions["event"])
-    weight = weigh(interactions["event"], interactions["value"], params).to_numpy()
+    counts: dict[str, Counter[str]] = {word: Counter() for _, word in MEANINGS}
+    for some in interactions:
+        names, code = _coded(some["event"])
+        weight = weigh(some["event"], some["value"], params).to_numpy()
+        for meant, word in MEANINGS:
+            counted = np.bincount(code[weight == np.float32(meant)], minlength=len(names))
+            counts[word] += Counter(dict(zip(names, counted.tolist(), strict=True)))
     found = []
-    for meant, word in MEANINGS:
-        counts = np.bincount(code[weight == np.float32(meant)], minlength=len(names))
-        ordered = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist()
-        named = [f"{names[n] or 'no event'} ({counts[n]:,})" for n in ordered[:MOST_NAMED]]
-        if ordered:
-            left = len(ordered) - len(named)
+    for word, by_name in counts.items():
+        named = [f"{name or 'no event'} ({n:,})" for name, n in by_name.most_common(MOST_NAMED)]
+        if named:
+            left = len(by_name) - len(named)
             found.append(f"{word}: {', '.join(named)}{f' and {left:,} others' if left else ''}")
     return "; ".join(found)
 

@@ -96,11 +96,11 @@ def ingest(
 
 
 def _events(at: Artifacts, report: IngestReport, params: FeedbackParams) -> tuple[str, ...]:
-    """Sentences about new parts of interactions. Small files that waited together share a part."""
+    """Sentences about new parts of interactions. Many small files that waited together are one part."""
     new = {one.part for one in report.outcomes if (one.kind, one.status) == (INTERACTIONS, ACCEPTED)}
     return tuple(
-        f"{part.id} counts as {meaning_of(part.rows(['event', 'value']), params)} "
+        f"{part.id} counts as {meaning_of(part.groups(['event', 'value']), params)} "
         "(section feedback of params.yaml)"
-        for part in list_parts(at.data, INTERACTIONS)
-        if part.id in new
+        for part in (list_parts(at.data, INTERACTIONS) if new else ())
+        if not new.isdisjoint(record.part for record in part.arrival.landed())
     )

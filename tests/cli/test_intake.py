@@ -76,12 +76,10 @@ def test_a_refused_batch_is_let_in_with_name_and_reason(recsys, workspace, monke
     land(workspace, "catalogue/a.jsonl", [*FILMS, *({"item_id": f"bare{i}"} for i in range(30))])
     (refused,) = json.loads(recsys("ingest", "--json").stdout)["outcomes"]
     recsys("ingest", "--accept", refused["batch"], code=2)
-    log = [
-        {"user_id": n, "item_id": "f1", "event": event} for n, event in enumerate(["Kauf", "Kauf", "return"])
-    ]
-    land(workspace, "interactions/day.jsonl", log)
+    for n, event in enumerate(["Kauf"] * 11 + ["return"]):  # so many small files become one part
+        land(workspace, f"interactions/{n}.jsonl", [{"user_id": n, "item_id": "f1", "event": event}])
     accepted = recsys("ingest", "--accept", refused["batch"], "--why", "stubs of next season").stderr
-    assert "counts as likes: kauf (2); dislikes: return (1)" in " ".join(accepted.split())
+    assert "counts as likes: kauf (11); dislikes: return (1)" in " ".join(accepted.split())
     part = next(one for one in all_parts(workspace.data) if one.kind == CATALOGUE)
     assert part.arrival.accepted_by.why == "stubs of next season"
     assert part.arrival.accepted_by.who.startswith(recorded)
