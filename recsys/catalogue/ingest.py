@@ -72,7 +72,7 @@ def ingest(
     with writing(at), reader:
         require_same_key(at.pseudonyms, pseudonyms)
         plan = Plan(at.taking)
-        moves = Moves(landing, plan, are_put_off=before_moves is not None)
+        moves = Moves(landing, plan, are_deferred=before_moves is not None)
         moves.finish()
         intake = Intake(landing, at, params, pseudonyms, reader, plan, moves, let_in)
         found = survey(landing)
@@ -92,7 +92,7 @@ def ingest(
             intake.accepted.read_again()
         if before_moves is not None:
             before_moves()
-            notes = moves.make_put_off()
+            notes = moves.make_deferred()
             outcomes = [replace(one, warnings=(*one.warnings, *notes.get(one.key, ()))) for one in outcomes]
         taken = {one.key for one in outcomes if one.status != REFUSED}
         forget_outdated(at.refused, [file for file in found.landed if file.shown not in taken])

@@ -14,13 +14,13 @@ class Moves:
     Args:
         landing: the landing zone.
         plan: what is being taken in.
-        are_put_off: whether they wait for `make_put_off`.
+        are_deferred: whether they wait for `make_deferred`.
     """
 
-    def __init__(self, landing: Storage, plan: Plan, *, are_put_off: bool) -> None:
+    def __init__(self, landing: Storage, plan: Plan, *, are_deferred: bool) -> None:
         self._landing = landing
         self._plan = plan
-        self._put_off: list[Move] | None = [] if are_put_off else None
+        self._deferred: list[Move] | None = [] if are_deferred else None
 
     def finish(self) -> None:
         """Finish, or undo, the moves that a killed run had begun.
@@ -32,15 +32,15 @@ class Moves:
             self._make(move)
 
     def make(self, moves: Sequence[Move]) -> dict[Move, tuple[str, ...]]:
-        """Move accepted files, or put that off; notes about those that will be tried again."""
-        if self._put_off is not None:
-            self._put_off += moves
+        """Move accepted files, or defer that; notes about those that will be tried again."""
+        if self._deferred is not None:
+            self._deferred += moves
             return {}
         self._plan.moving(moves)
         return {move: notes for move in moves if (notes := self._make(move))}
 
-    def make_put_off(self) -> dict[str, tuple[str, ...]]:
-        """Make the moves that were put off. Killed before, the next run finds the parts and moves the files then.
+    def make_deferred(self) -> dict[str, tuple[str, ...]]:
+        """Make the moves that were deferred. Killed before, the next run finds the parts and moves the files then.
 
         Returns:
             Landed file -> notes about one that will be tried again.
@@ -48,7 +48,7 @@ class Moves:
         Raises:
             StorageError: the landing zone cannot be used.
         """
-        moves, self._put_off = self._put_off or [], None
+        moves, self._deferred = self._deferred or [], None
         notes = self.make(moves)
         self._plan.end()
         return {move.key: found for move, found in notes.items()}
