@@ -23,9 +23,11 @@ class ServeParams(BaseModel):
     max_body_kb: int = Field(ge=1)
     """Largest body of a request."""
     max_running: int = Field(ge=1)
-    """Requests that are computed at once, per worker."""
+    """Requests that are computed at once, per worker. As many that bring feedback, and as many of `/v1/admin`, may be
+    under way besides: they wait for a disk, or for a release."""
     max_waiting: int = Field(ge=0)
-    """Requests that may wait, per worker; further ones are answered 503 with Retry-After."""
+    """Requests of each of these three kinds that may wait, per worker; further ones are answered 503 with
+    Retry-After."""
     wait_s: float = Field(gt=0)
     """Seconds that a request's headers may take to arrive, else the connection is closed (408), and then its body, else
     it is answered 503."""

@@ -21,16 +21,24 @@ class Front:
 
     def __init__(self, params: ServeParams, **changes: float) -> None:
         self.may_answer = asyncio.Event()
+        self.quick = set[str]()
+        """Paths that are answered at once."""
         self.turned_away = Counter("turned_away", "Requests.", ["status"], registry=CollectorRegistry())
         self.admission = Admission(self._app, params.model_copy(update=changes), self.turned_away)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  as ASGI has it
         await receive()
-        await self.may_answer.wait()
+        if scope["path"] not in self.quick:
+            await self.may_answer.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def ask(
-        self, *, arrives: bool = True, begun: bytes = b"", reads: asyncio.Event | None = None
+        self,
+        path: str = "/v1/search",
+        *,
+        arrives: bool = True,
+        begun: bytes = b"",
+        reads: asyncio.Event | None = None,
     ) -> tuple[int, dict[bytes, bytes]]:
         """Status and headers of the answer to one request, whose client may send or read slowly."""
         answer: dict[str, Any] = {}
@@ -48,7 +56,7 @@ class Front:
             if reads is not None:
                 await reads.wait()
 
-        scope = {"type": "http", "method": "POST", "path": "/v1/search", "headers": []}
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
         await self.admission(scope, receive, send)
         return answer["status"], dict(answer["headers"])
 
@@ -77,6 +85,21 @@ def test_more_than_may_wait_are_turned_away_at_once(params: ServeParams) -> None
         assert (await asyncio.wait_for(front.ask(), 30))[0] == 503
         front.may_answer.set()
         assert [status for status, _ in await asyncio.gather(*two)] == [200, 200]
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize("slow", ["/v1/feedback", "/v1/admin/follow"])
+def test_lists_wait_neither_for_feedback_nor_for_the_next_release(params: ServeParams, slow: str) -> None:
+    async def asked() -> None:
+        front = Front(params, max_running=1, max_waiting=0)
+        front.quick = {"/v1/recommend"}
+        first = asyncio.create_task(front.ask(slow))
+        await asyncio.sleep(0)
+        assert (await front.ask("/v1/recommend"))[0] == 200 and not first.done()
+        assert (await front.ask(slow))[0] == 503  # it is bounded too
+        front.may_answer.set()
+        assert (await first)[0] == 200
 
     asyncio.run(asked())
 

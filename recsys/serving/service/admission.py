@@ -3,6 +3,9 @@
 A service that takes every request collapses for all of them. This one computes `max_running` at once, lets
 `max_waiting` wait, and answers the next one 503 with Retry-After at once. None waits longer than `queue_s`: whoever
 asked has given up by then, and what is answered is answered soon.
+
+Feedback has a queue of its own, since it waits for a disk or a database, and so have the routes of who runs the
+service: a look at CURRENT lasts until the next release serves. Lists would wait behind them.
 """
 
 import asyncio
@@ -21,6 +24,8 @@ ARRIVED = "arrived"
 answer."""
 OPEN = ("/healthz", "/readyz", "/metrics", "/version")
 """Paths that are always answered: monitoring must see that the service is busy, not dead."""
+APART = ("/v1/feedback", "/v1/admin/")
+"""What paths begin with whose requests have a queue of their own, one for each; the other requests share one."""
 TOO_MANY = "too many requests wait"
 AGAIN = "ask again as Retry-After says; more workers or replicas answer more at once"
 
@@ -37,6 +42,29 @@ class TooMuchArrives(Exception):
     """The bodies that are still arriving are as long as those of all requests that may wait could be."""
 
 
+class _Queue:
+    """Requests that wait for the same turns."""
+
+    def __init__(self, params: ServeParams) -> None:
+        self.turns = asyncio.Semaphore(params.max_running)
+        self._most = params.max_running + params.max_waiting
+        self._n_inside = 0
+        """Requests that have arrived whole, and are not answered."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further request may wait."""
+        return self._n_inside >= self._most
+
+    def enter(self) -> None:
+        """Count a request that has arrived whole."""
+        self._n_inside += 1
+
+    def leave(self) -> None:
+        """Count it no more: it is answered."""
+        self._n_inside -= 1
+
+
 class Admission:
     """ASGI middleware.
 
@@ -50,27 +78,24 @@ class Admission:
         self._app = app
         self._params = params
         self._turned_away = turned_away
-        self._turns = asyncio.Semaphore(params.max_running)
-        self._n_inside = 0
-        """Requests that have arrived whole, and are not answered."""
+        self._queues = {start: _Queue(params) for start in ("", *APART)}
         self._n_arriving = 0
-        """Bytes of those that have not."""
+        """Bytes of requests that have not arrived whole."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or turn it away."""
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
-        elif self._is_full():
+            return
+        queue = self._queues[next((start for start in APART if scope["path"].startswith(start)), "")]
+        if queue.is_full:
             await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
         elif (body := await self._arrived(scope, receive, send)) is None:
             return
-        elif self._is_full():  # others were faster
+        elif queue.is_full:  # others were faster
             await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
         else:
-            await self._in_turn(body, scope, receive, send)
-
-    def _is_full(self) -> bool:
-        return self._n_inside >= self._params.max_running + self._params.max_waiting
+            await self._in_turn(queue, body, scope, receive, send)
 
     async def _arrived(self, scope: Scope, receive: Receive, send: Send) -> bytes | None:
         """The body of a request; None where it does not come, which is answered."""
@@ -89,32 +114,31 @@ class Admission:
         await self._refuse(status, why, remedy, scope, receive, send, is_last=True)
         return None
 
-    async def _in_turn(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _in_turn(
+        self, queue: _Queue, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Compute an answer once there is a turn. Who reads it slowly holds neither turn nor place."""
         scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
         with ExitStack() as place:
-            self._n_inside += 1
-            place.callback(self._leave)
+            queue.enter()
+            place.callback(queue.leave)
             try:
-                if self._turns.locked():
+                if queue.turns.locked():
                     async with asyncio.timeout(self._params.queue_s):
-                        await self._turns.acquire()
+                        await queue.turns.acquire()
                 else:
-                    await self._turns.acquire()  # it is free, so nothing waits
+                    await queue.turns.acquire()  # it is free, so nothing waits
             except TimeoutError:
                 why = f"the request did not get its turn within {self._params.queue_s:g} s"
                 await self._refuse(503, why, AGAIN, scope, receive, send)
                 return
-            place.callback(self._turns.release)
+            place.callback(queue.turns.release)
 
             async def sent(message: Message) -> None:
                 place.close()
                 await send(message)
 
             await self._app(scope, _replayed(body, receive), sent)
-
-    def _leave(self) -> None:
-        self._n_inside -= 1
 
     async def _read(self, receive: Receive) -> bytes:
         """The whole body: a slow sender holds no turn."""

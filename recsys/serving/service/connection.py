@@ -6,8 +6,12 @@ of any length; and who reads no answers keeps the request that computed them wai
 """
 
 import asyncio
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
 from functools import partial
+from termios import TIOCOUTQ
 from typing import Any, cast
 
 from uvicorn._types import ASGI3Application
@@ -89,7 +93,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered."""
         super().pause_writing()
-        self._reading = self.loop.call_later(UNREAD_S, self.transport.abort)
+        self._expect_reading()
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -112,6 +116,22 @@ class Connection(HttpToolsProtocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def _expect_reading(self) -> None:
+        self._reading = self.loop.call_later(UNREAD_S, self._cut_off_unless_read, self._n_unread())
+
+    def _cut_off_unless_read(self, n_before: int) -> None:
+        if self._n_unread() < n_before:  # slowly, but it reads
+            self._expect_reading()
+        else:
+            self.transport.abort()
+
+    def _n_unread(self) -> int:
+        """Bytes that the client has not acknowledged. The system takes more of them only when a third has gone."""
+        held = array("i", [0])
+        with suppress(OSError):  # not every system tells
+            ioctl(self.transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
+        return self.transport.get_write_buffer_size() + held[0]
 
     def _refuse(self, status: int) -> None:
         """Close the connection; a client that has sent something is told why."""
