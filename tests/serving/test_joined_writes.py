@@ -43,6 +43,11 @@ async def two_answers(joined: JoinedWrites, _: Sent) -> None:
         joined.write(part)
 
 
+async def parts_of_a_body(joined: JoinedWrites, _: Sent) -> None:
+    joined.write(b"head ")
+    joined.writelines([b"bo", b"dy"])
+
+
 async def answer_and_close(joined: JoinedWrites, _: Sent) -> None:
     joined.write(b"sorry")
     joined.close()
@@ -59,6 +64,7 @@ async def client_that_leaves(joined: JoinedWrites, sent: Sent) -> None:
         (head_and_body, [b"head body"]),
         (head_that_waits_for_its_body, [b"head ", b"body"]),
         (two_answers, [b"ab", b"cd"]),
+        (parts_of_a_body, [b"head body"]),
         (answer_and_close, [b"sorry"]),
         (client_that_leaves, []),
     ],

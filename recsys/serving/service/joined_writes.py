@@ -5,6 +5,7 @@ time that the client is woken.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -30,6 +31,10 @@ class JoinedWrites:
         elif data:
             self._held = data
             self._loop.call_soon(self._send)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """Send some data like `write`. uvicorn does not use it yet: what is held would come after it."""
+        self.write(b"".join(parts))
 
     def close(self) -> None:
         """Send what is held, and close the connection."""

@@ -1,4 +1,7 @@
-"""Counts and logs every answer, without whom it is about; a fault of ours is an answer too."""
+"""Counts and logs every answer, without whom it is about; a fault of ours is an answer too.
+
+What `Admission` turns away does not come here: it is counted there.
+"""
 
 import logging
 import time
@@ -19,7 +22,7 @@ could otherwise read everything."""
 POLICY = "default-src 'self'; img-src * data:; style-src 'self'; script-src 'self'; frame-ancestors 'none'"
 """Content-Security-Policy of the page: nothing of another address but images of items."""
 SAFE = [(b"content-security-policy", POLICY.encode()), (b"x-content-type-options", b"nosniff")]
-"""Headers of every answer."""
+"""Headers of every answer that comes here."""
 
 
 class Observing:
