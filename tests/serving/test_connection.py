@@ -21,11 +21,13 @@ Client = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-    """The size of the body; a long answer at /long."""
+    """The size of the body; a long answer at /long, one that takes longer than a head may at /late."""
     size, more = 0, True
     while more:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    if scope["path"] == "/late":
+        await asyncio.sleep(3 * ARRIVAL_S)
     content = LONG if scope["path"] == "/long" else b"%d" % size
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(content))]}
@@ -78,6 +80,19 @@ def test_headers_must_arrive_in_time(before: bytes) -> None:
         assert asyncio.get_running_loop().time() - begun < 10 * ARRIVAL_S  # no piece has begun it anew
 
     assert tried(client).total_requests == bool(before)
+
+
+@pytest.mark.parametrize("more", [b"", b"x" * (LONGEST_HEAD + 1)])
+def test_a_head_that_is_refused_takes_no_answer_from_what_came_before(more: bytes) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /late HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nlong: ")
+        await asyncio.sleep(ARRIVAL_S / 4)
+        writer.write(more)
+        found = await reader.read()
+        assert found.startswith(b"HTTP/1.1 200 ") and found.endswith(b"\r\n\r\n0")
+        assert b"connection: close" in found and found.count(b"HTTP/1.1") == 1
+
+    assert tried(client).total_requests == 1
 
 
 @pytest.mark.parametrize(

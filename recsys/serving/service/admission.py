@@ -51,7 +51,6 @@ class _Queue:
         self._n_inside = 0
         """Requests that have arrived whole, and are not answered."""
 
-    @property
     def is_full(self) -> bool:
         """Whether no further request may wait."""
         return self._n_inside >= self._most
@@ -88,11 +87,11 @@ class Admission:
             await self._app(scope, receive, send)
             return
         queue = self._queues[next((start for start in APART if scope["path"].startswith(start)), "")]
-        if queue.is_full:
+        if queue.is_full():
             await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
         elif (body := await self._arrived(scope, receive, send)) is None:
             return
-        elif queue.is_full:  # others were faster
+        elif queue.is_full():  # others were faster
             await self._refuse(503, TOO_MANY, AGAIN, scope, receive, send)
         else:
             await self._in_turn(queue, body, scope, receive, send)
@@ -114,9 +113,7 @@ class Admission:
         await self._refuse(status, why, remedy, scope, receive, send, is_last=True)
         return None
 
-    async def _in_turn(
-        self, queue: _Queue, body: bytes, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _in_turn(self, queue: _Queue, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Compute an answer once there is a turn. Who reads it slowly holds neither turn nor place."""
         scope.setdefault("state", {})[ARRIVED] = time.perf_counter()
         with ExitStack() as place:

@@ -40,6 +40,8 @@ class Connection(HttpToolsProtocol):
         self._is_in_head = False
         self._n_bare = 0
         """Bytes that have brought neither a whole head nor a piece of a body."""
+        self._is_over = False
+        """Whether nothing more is read: the connection ends with the answers to what is whole."""
         self._running: RequestResponseCycle | None = None
         self._arrival: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
@@ -59,6 +61,8 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, within the bounds."""
+        if self._is_over:
+            return
         self._n_bare += len(data)
         super().data_received(data)
         if self._n_bare > LONGEST_HEAD:
@@ -68,11 +72,17 @@ class Connection(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio keeps the connection open where it is true
         """The client sends no more, but may wait for the answer to what it has sent whole."""
-        newest = self.pipeline[0][0] if self.pipeline else self.cycle
+        newest = self._newest
         if self._is_in_head or newest is None or newest.more_body or newest.response_complete:
             return False
         newest.keep_alive = False
         return True
+
+    @property
+    def _newest(self) -> RequestResponseCycle | None:
+        """The request whose head came last."""
+        newest: RequestResponseCycle | None = self.pipeline[0][0] if self.pipeline else self.cycle
+        return newest
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -134,10 +144,15 @@ class Connection(HttpToolsProtocol):
         return self.transport.get_write_buffer_size() + held[0]
 
     def _refuse(self, status: int) -> None:
-        """Close the connection; a client that has sent something is told why."""
+        """End the connection; a client that has sent something is told why, unless it waits for another answer."""
+        newest = self._newest
         if self.transport.is_closing():
             return
-        if self._n_bare:
+        if self._is_in_head and newest is not None and not newest.response_complete:
+            newest.keep_alive, self._is_over = False, True  # what was whole before is answered
+            return
+        is_answered = not self._is_in_head and newest is not None and newest.response_started
+        if self._n_bare and not is_answered and not self.pipeline:
             self.transport.write(STATUS_LINE[status] + b"connection: close\r\ncontent-length: 0\r\n\r\n")
         self.transport.close()
 
