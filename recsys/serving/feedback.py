@@ -30,6 +30,7 @@ from recsys.serving.feedback_tables import (
     events,
     make_tables,
     open_engine,
+    require_same_file,
     require_tables,
     surely_has_none,
 )
@@ -125,7 +126,7 @@ class FeedbackStore:
         Raises:
             ConflictError: an event's id is known with other content.
             RequestError: an event lies in the future.
-            StorageError: the database cannot be reached, or refuses.
+            StorageError: the database cannot be reached, or refuses, or its file was deleted or replaced.
         """
         now, first = now or datetime.now(UTC), dict[str, Event]()
         for event in given:
@@ -138,6 +139,7 @@ class FeedbackStore:
         for attempt in range(ATTEMPTS):
             try:
                 with self.reaching(), self.engine.begin() as connection:
+                    require_same_file(connection)
                     new = add_events(connection, first, rows)
                     also(connection, [event for event in first.values() if event.event_id in new])
                 return Added(len(new), len(given) - len(new))

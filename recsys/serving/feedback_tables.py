@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, StorageError
 
 VERSION = 2
 """Version of the tables. A later one is refused; a store of an earlier version gets the tables that it lacks.
@@ -24,6 +25,8 @@ NO_STORE = "name the store of `recsys serve`: --feedback, or RECSYS_FEEDBACK"
 SETUP_LOCK, SHIPPING_LOCK = 7_311_001, 7_311_002
 """Keys of Postgres' advisory locks: who makes the tables, who ships."""
 
+FILE = "file"
+"""What a connection to SQLite keeps of the file that it opened, see `require_same_file`."""
 _kept: WeakKeyDictionary[Engine, dict[int, sa.PoolProxiedConnection]] = WeakKeyDictionary()
 """Connections that threads keep, by the thread's number."""
 metadata = sa.MetaData()
@@ -169,7 +172,7 @@ def _open_sqlite(url: URL, read_only: bool) -> Engine:
         return sa.create_engine(driver, creator=lambda: _connect_to_read(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(driver, connect_args={"timeout": BUSY_TIMEOUT_S})
-    sa.event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, path))
+    sa.event.listen(engine, "connect", lambda connection, record: _prepare_sqlite(connection, record, path))
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -183,13 +186,40 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare_sqlite(connection: Any, path: Path) -> None:  # noqa: ANN401  sqlite3's connection
+def _prepare_sqlite(connection: Any, record: ConnectionPoolEntry, path: Path) -> None:  # noqa: ANN401  sqlite3's
     connection.isolation_level = None  # `_begin_sqlite` begins transactions, not the driver
     # Where two turn a new file to WAL at once, SQLite refuses one without waiting.
     with FileLock(f"{path}.opening"):
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # what is committed survives a power failure
     connection.execute("PRAGMA foreign_keys = ON")
+    record.info[FILE] = _file_at(path)
+
+
+def require_same_file(connection: Connection) -> None:
+    """Refuse to store events in a file that was deleted or replaced: SQLite writes on, and all ends with the process.
+
+    Args:
+        connection: to SQLite, from `open_engine`; one to Postgres passes.
+
+    Raises:
+        StorageError: another file lies there than the connection opened, or none.
+    """
+    opened = connection.info.get(FILE)  # of a store that is opened to be read, SQLite refuses to write anyway
+    if opened is not None and opened != _file_at(Path(str(connection.engine.url.database))):
+        raise StorageError(
+            f"the feedback store {connection.engine.url.database} was deleted or replaced while it was open",
+            remedy="start the service again; events that are not shipped yet are in the old file, until it ends",
+        )
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file lies there; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin_sqlite(connection: Connection) -> None:

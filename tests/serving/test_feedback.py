@@ -415,3 +415,20 @@ def test_a_closed_store_of_sqlite_is_one_file(tmp_path: Path) -> None:
         assert {path.name for path in tmp_path.iterdir()} == {"feedback.db", "feedback.db.opening"}
     assert len(store.of(ANN)) == 1
     store.close()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_stored_in_a_file_that_was_deleted_but_what_is_there_is_still_shipped(
+    tmp_path: Path, landing: Storage, is_replaced: bool
+) -> None:
+    path = tmp_path / "feedback.db"
+    store = FeedbackStore.open(f"sqlite:///{path}")
+    store.add([like("1")])
+    path.unlink()
+    if is_replaced:
+        FeedbackStore.open(f"sqlite:///{tmp_path / 'backup.db'}").close()
+        (tmp_path / "backup.db").rename(path)
+    with pytest.raises(StorageError, match=r"feedback\.db was deleted or replaced while it was open"):
+        store.add([like("2")])
+    assert ship(store, landing, NAMES).n_events == 1
+    store.close()
