@@ -243,7 +243,8 @@ class SegmentSearcher:
             unfiltered = max(
                 index.coarseness.n_viewed(sure, width - k), COPIES.n_viewed(k, width - k), viewed
             )
-            wide = index.coarseness.n_listed(n_allowed, unfiltered) if is_allowed_L is None else unfiltered
+            is_filtered = is_filtered and is_allowed_L is not None
+            wide = unfiltered if is_filtered else index.coarseness.n_listed(n_allowed, unfiltered)
             if is_allowed_L is not None:
                 scores_of = {q: partial(self._scores_of_rows, position, queries[q]) for q in short.tolist()}
             rows_N = self._allowed_rows(position, is_allowed_L)

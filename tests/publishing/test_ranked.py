@@ -1,6 +1,7 @@
 """Releases whose encoder brings item weights: lists are those that scoring every item would give."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from recsys.profiles.ridge import Ridge
 from recsys.publishing import ranked
 from recsys.publishing.release import Manifest
 from recsys.ranking.item_weights import ItemWeights, digests
+from recsys.retrieval.segments import Found, SegmentSearcher
+from recsys.serving.answers import ListRequest, Taste
 from recsys.storage.folder import FolderStorage
 from recsys.storage.packed import PackedFile
 from recsys.storage.protocol import Storage
@@ -108,6 +111,26 @@ def test_a_list_is_what_scoring_every_item_gives(
         "jaws",
     }
     assert release.recommend(history=["dumbo", "jaws"], k=50) == release.recommend(history=["jaws"], k=50)
+
+
+def test_only_conditions_of_a_list_are_searched_as_filters(
+    film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranked, "GATHERED", 0)
+    bring_weights(film_workspace)
+    film_workspace.build().publish(folder)
+    release, told, search = Release.open(folder.url), [], SegmentSearcher.search
+
+    def spied(searcher: SegmentSearcher, *args: Any, is_filtered: bool) -> Found:
+        told.append(is_filtered)
+        return search(searcher, *args, is_filtered=is_filtered)
+
+    monkeypatch.setattr(SegmentSearcher, "search", spied)
+    taste = Taste(likes=("alien",))
+    for candidates, is_filtered in ((None, False), (("jaws", "heat"), True)):
+        release._recommender.recommend(taste, ListRequest(k=3, candidates=candidates))
+        assert set(told) == {is_filtered}
+        told.clear()
 
 
 def test_among_new_items_the_order_is_that_of_their_profiles(
