@@ -22,7 +22,8 @@ from recsys.serving.service.joined_writes import JoinedWrites
 LONGEST_HEAD = 64 * 1024
 """Bytes of a request's line and headers, or between two pieces of its body; whole reads are counted."""
 UNREAD_S = 20.0
-"""Seconds after which a client is cut off that reads nothing of an answer which is too long to be buffered."""
+LEAST_READ = 20_000
+"""Bytes that a client must read in UNREAD_S of an answer which is too long to be buffered; else it is cut off."""
 
 
 class Connection(HttpToolsProtocol):
@@ -131,7 +132,7 @@ class Connection(HttpToolsProtocol):
         self._reading = self.loop.call_later(UNREAD_S, self._cut_off_unless_read, self._n_unread())
 
     def _cut_off_unless_read(self, n_before: int) -> None:
-        if self._n_unread() < n_before:  # slowly, but it reads
+        if n_before - self._n_unread() >= LEAST_READ:
             self._expect_reading()
         else:
             self.transport.abort()
