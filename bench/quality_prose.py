@@ -127,7 +127,8 @@ CLCRec has not been run.
 - **Amazon Industrial 2018**: items first seen in the validation or test part are cold.
 - No data of cold items is used but their text, and in rows beside views what the view holds of them.
 - **Second encoder**: vectors of the same texts by all-mpnet-base-v2, packed in int8 from a local folder, land in
-  `vectors/` (`make bench-encoders`). It has five times as many weights as MiniLM and was trained on the same pairs.
+  `vectors/` (`make bench-encoders`). It has five times as many weights as MiniLM and was trained on the same pairs:
+  many are titles, abstracts and citations of papers (S2ORC), among which those of CiteULike may be, for both encoders.
 
 ## How settings are chosen
 
