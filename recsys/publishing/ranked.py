@@ -27,6 +27,9 @@ from recsys.retrieval.segments import PAD, SegmentSearcher
 GATHERED = 10_000
 """A group of at most so many items is compared whole: in a large catalogue an index would look past most others."""
 
+FEW_LEFT_OUT = 100
+"""So many items less, such as withheld ones, leave enough near every query: an index looks at more of them anyway."""
+
 
 def published_ranker(manifest: Manifest, files: ObjectFiles) -> Ranker:
     """The ranker that a release names.
@@ -212,8 +215,9 @@ class RankedSearcher:
         """The k items of a group with the largest inner products, by the index."""
         mask_I = behind.mask_I
         allowed_I = mask_I if only_I is None else only_I if mask_I is None else mask_I & only_I
+        is_filtered = only_I is not None and int(np.count_nonzero(only_I)) < len(only_I) - FEW_LEFT_OUT
         nearest = self._searcher.search(
-            query_D[None], k, [exclude], allowed_I, self._viewed, is_filtered=only_I is not None
+            query_D[None], k, [exclude], allowed_I, self._viewed, is_filtered=is_filtered
         )
         rows_K, dots_K = nearest.rows_QK[0], nearest.scores_QK[0]
         return rows_K[rows_K != PAD], dots_K[rows_K != PAD]

@@ -113,22 +113,24 @@ def test_a_list_is_what_scoring_every_item_gives(
     assert release.recommend(history=["dumbo", "jaws"], k=50) == release.recommend(history=["jaws"], k=50)
 
 
-def test_only_conditions_of_a_list_are_searched_as_filters(
+def test_lists_that_leave_out_few_items_are_not_searched_as_filtered(
     film_workspace: FilmWorkspace, folder: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranked, "GATHERED", 0)
+    monkeypatch.setattr(ranked, "FEW_LEFT_OUT", 6)
     bring_weights(film_workspace)
     film_workspace.build().publish(folder)
-    release, told, search = Release.open(folder.url), [], SegmentSearcher.search
+    release, told, search = Release.open(folder.url), list[bool](), SegmentSearcher.search
 
     def spied(searcher: SegmentSearcher, *args: Any, is_filtered: bool) -> Found:
         told.append(is_filtered)
         return search(searcher, *args, is_filtered=is_filtered)
 
     monkeypatch.setattr(SegmentSearcher, "search", spied)
-    taste = Taste(likes=("alien",))
-    for candidates, is_filtered in ((None, False), (("jaws", "heat"), True)):
-        release._recommender.recommend(taste, ListRequest(k=3, candidates=candidates))
+    n = len(release.items)
+    for n_left, is_filtered in ((n, False), (n - 6, False), (n - 7, True)):
+        wanted = ListRequest(k=3, candidates=release.items[:n_left])
+        release._recommender.recommend(Taste(likes=("alien",)), wanted)
         assert set(told) == {is_filtered}
         told.clear()
 
