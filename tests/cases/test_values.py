@@ -86,7 +86,7 @@ def test_one_day_above_twelve_decides_the_order_of_day_and_month_for_the_column(
 
 
 def test_a_column_in_which_nothing_tells_day_from_month_is_refused(intake):
-    intake.land("catalogue/days.jsonl", [row | {"updated_at": "02.11.2026"} for row in ITEMS])
+    intake.land("catalogue/days.jsonl", [row | {"updated_at": "02/11/2026"} for row in ITEMS])
     became = intake.ingest()["catalogue/days.jsonl"]
     assert (became["status"], became["quarantined"]) == ("refused", {"bad_timestamp": len(ITEMS)})
 

@@ -12,6 +12,7 @@ from recsys.errors import ReleaseError
 from recsys.publishing import verified
 from recsys.publishing.verified import VerifiedFiles
 from recsys.serving.reader import Release
+from recsys.storage.checksums import sha256_of_file
 from recsys.storage.folder import FolderStorage
 from tests.publishing.film_workspace import FilmWorkspace
 
@@ -22,8 +23,7 @@ CONTENT, OTHER = b"a" * 1000, b"b" * 1000
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Files that were read, in order."""
     found: list[Path] = []
-    real = verified._hashed
-    monkeypatch.setattr(verified, "_hashed", lambda path: found.append(path) or real(path))
+    monkeypatch.setattr(verified, "sha256_of_file", lambda path: found.append(path) or sha256_of_file(path))
     monkeypatch.setattr(verified, "SETTLED_NS", 0)
     return found
 
