@@ -85,6 +85,12 @@ def test_one_day_above_twelve_decides_the_order_of_day_and_month_for_the_column(
     ]
 
 
+def test_a_date_with_dots_begins_with_its_day(intake):
+    intake.land("interactions/days.csv", csv("user_id,item_id,event,timestamp", "u1,s1,new,02.11.2026"))
+    assert intake.ingest()["interactions/days.csv"]["status"] == "accepted"
+    assert times_of(intake) == [datetime(2026, 11, 2, tzinfo=UTC)]
+
+
 def test_a_column_in_which_nothing_tells_day_from_month_is_refused(intake):
     intake.land("catalogue/days.jsonl", [row | {"updated_at": "02/11/2026"} for row in ITEMS])
     became = intake.ingest()["catalogue/days.jsonl"]
