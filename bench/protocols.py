@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,8 +16,11 @@ from bench.figures import JUDGE, ROOT, SHARED_DATA
 
 TOP = 150
 """Length of the lists that the judge asks for."""
-NEWEST_SHARE = 0.2
-OWN_SIDES = ("ml100k-newest-released", "ml100k-newest-rated")
+COLD_SHARE = 0.2
+"""Of the items, where the protocol is our own."""
+SPLIT_SEED = 20260101
+"""Of a random share: as in the file that splits MovieLens' movies."""
+OWN_SIDES = ("ml100k-newest-released", "ml100k-newest-rated", "lastfm-cold")
 """Protocols whose positives and candidates the judge is told, see `bench/judging.py`."""
 
 
@@ -77,7 +81,7 @@ def ml100k_newest(by: str) -> Callable[[], tuple[pa.Table, pa.Table, pa.Array]]:
             times = pc.strptime(items["release_date"], format="%d-%b-%Y", unit="s", error_is_null=True)
         dated = pa.table({"item_id": items["item_id"], "time": times})
         ordered = pc.sort_indices(dated, [("time", "descending", "at_end"), ("item_id", "ascending")])
-        n_cold = round(NEWEST_SHARE * items.num_rows)
+        n_cold = round(COLD_SHARE * items.num_rows)
         return items, log, items["item_id"].take(ordered[:n_cold]).combine_chunks()
 
     return make
@@ -90,6 +94,17 @@ def industrial() -> tuple[pa.Table, pa.Table, pa.Array]:
     warm = pc.unique(log.filter(pc.equal(log["split"], "train"))["item_id"])
     cold = log.filter(pc.invert(pc.is_in(log["item_id"], value_set=warm)))
     return pq.read_table(folder / "items.parquet"), log, pc.unique(cold["item_id"])
+
+
+def lastfm() -> tuple[pa.Table, pa.Table, pa.Array]:
+    """Artists by texts that a language model wrote; a random fifth of them is cold."""
+    folder = SHARED_DATA / "lastfm-colakg"
+    texts = pq.read_table(folder / "items_llm_text.parquet", columns=["text_key", "llm_text"])
+    log = pq.read_table(folder / "interactions.parquet", columns=["user", "item"])
+    items = texts.rename_columns(["item_id", "text"])
+    ids = pc.take(items["item_id"], pc.sort_indices(items["item_id"])).combine_chunks()
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(ids))
+    return items, log.rename_columns(["user_id", "item_id"]), ids.take(order[: round(COLD_SHARE * len(ids))])
 
 
 PROTOCOLS = (
@@ -122,6 +137,7 @@ PROTOCOLS = (
         "ml100k_newest_rated", "ml100k-newest-rated", ("ndcg@20", "recall@20"), ml100k_newest("first_rating")
     ),
     Protocol("industrial_cold", "industrial-cold", ("ndcg@20", "recall@20"), industrial),
+    Protocol("lastfm_cold", "lastfm-cold", ("ndcg@20", "recall@20"), lastfm),
 )
 
 

@@ -12,6 +12,7 @@ TITLES = {
     "ml100k_newest_released": "MovieLens-100K, the newest fifth by release date cold",
     "ml100k_newest_rated": "MovieLens-100K, the newest fifth by first rating cold",
     "industrial_cold": "Amazon Industrial 2018",
+    "lastfm_cold": "Last.fm, a fifth of the artists cold",
 }
 SHORT = {
     "citeulike_H": "CiteULike H",
@@ -21,6 +22,7 @@ SHORT = {
     "ml100k_newest_released": "MovieLens, newest released",
     "ml100k_newest_rated": "MovieLens, newest rated",
     "industrial_cold": "Amazon Industrial",
+    "lastfm_cold": "Last.fm",
 }
 """The same where room is short."""
 NAMES = {
@@ -70,7 +72,7 @@ HEAD = """# Quality on cold items
 Written by `make bench-quality` from its rows; change `bench/quality_page.py` and `bench/quality_prose.py`, not this
 page.
 
-How good are lists of items that nobody has interacted with? Seven public protocols on three data sets, from raw text
+How good are lists of items that nobody has interacted with? Eight public protocols on four data sets, from raw text
 and interactions. A judge that knows nothing of this project (`../shared/judge/score.py`) scores every list.
 
 ## Results
@@ -125,6 +127,9 @@ CLCRec has not been run.
   the first 64 tokens (`encoder.max_tokens`), exact words are counted in the whole text. The judge knows the random
   fifth. For the newest fifths `bench/judging.py` tells it positives and candidates; a film without a date is old.
 - **Amazon Industrial 2018**: items first seen in the validation or test part are cold.
+- **Last.fm** is HetRec 2011 as lastfm-colakg has it: 1,859 users, 2,813 artists. **A language model wrote the texts of
+  the artists** from a knowledge graph, and they name similar artists: a real catalogue tells less. A random fifth of
+  the artists is cold; `bench/judging.py` tells the judge which.
 - No data of cold items is used but their text, and in rows beside views what the view holds of them.
 - **Second encoder**: vectors of the same texts by all-mpnet-base-v2, packed in int8 from a local folder, land in
   `vectors/` (`make bench-encoders`). It has five times as many weights as MiniLM and was trained on the same pairs:

@@ -26,6 +26,7 @@ FILES = {
     "ml100k_newest_released": OF_FILMS,
     "ml100k_newest_rated": OF_FILMS,
     "industrial_cold": ("encoders",),
+    "lastfm_cold": (),
 }
 """Protocol -> the files that there are for it."""
 VIEWS = {
