@@ -97,7 +97,7 @@ def industrial() -> tuple[pa.Table, pa.Table, pa.Array]:
 
 
 def lastfm() -> tuple[pa.Table, pa.Table, pa.Array]:
-    """Artists by texts that a language model wrote; a random fifth of them is cold."""
+    """Artists by texts that a language model wrote, and pairs of both parts of the data; a random fifth is cold."""
     folder = SHARED_DATA / "lastfm-colakg"
     texts = pq.read_table(folder / "items_llm_text.parquet", columns=["text_key", "llm_text"])
     log = pq.read_table(folder / "interactions.parquet", columns=["user", "item"])
