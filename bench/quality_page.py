@@ -197,10 +197,10 @@ def with_views(rows: Rows, found: Differences, protocol: Protocol) -> str:
     """Firstlight beside each view, against its row without views."""
     headline, lines = protocol.figures[0], []
     for method in views_of(protocol.name):
-        gain = found.get(Pair(protocol.name, method, OURS, headline))
-        if gain is None:
+        if not (runs := runs_of(rows, protocol.name, method)):
             continue
-        (row,) = runs_of(rows, protocol.name, method)
+        (row,) = runs
+        gain = found.get(Pair(protocol.name, method, OURS, headline))
         weights, coverage = row.settings["view_weights"], row.settings["view_coverage"]
         lines.append(
             [
@@ -216,7 +216,10 @@ def with_views(rows: Rows, found: Differences, protocol: Protocol) -> str:
     if not lines:
         return ""
     head = ["Firstlight", *protocol.figures, f"gain in {headline}", "weights (items)", "commit"]
-    words = "Beside views, seed 0, against the same without them; with weights, and shares of the items that have them:"
+    words = "Beside views, seed 0, against the same without them; with weights, and shares of the items that have them."
+    if any(not line[-3] for line in lines):
+        words += " No gain is shown where the lists of the two rows never were on one machine."
+    words = "\n".join(wrap(words, WIDTH))
     return f"{words}\n\n{table([head, *lines])}"
 
 

@@ -124,6 +124,17 @@ def test_a_row_beside_views_stands_in_a_table_of_its_own_with_its_gain_and_weigh
     assert "Firstlight is ahead" not in page  # a view is not a rival of the text alone
 
 
+def test_a_row_beside_views_whose_gain_is_not_known_is_shown_without_it():
+    viewed = replace(
+        OUR_ROW,
+        method=f"{OURS}_relations",
+        settings={"view_weights": {}, "view_coverage": {"relations": 0.55}},
+    )
+    page = quality_page.page({row.key: row for row in (OUR_ROW, viewed)}, {})
+    assert "| with relations | .2000 | .2000 | .2000 |  | relations 0 (55%) | `abc` |" in page
+    assert "No gain is shown where the lists" in " ".join(page.split())
+
+
 def test_firstlight_is_given_the_files_of_its_views(monkeypatch, tmp_path):
     citations = pa.table({"head": ["2"], "relation": ["cites"], "tail": ["1"]})
     monkeypatch.setattr(quality, "HOME", tmp_path)
