@@ -180,13 +180,38 @@ def _with_views(
             alike=start.alike,
         )
         of_trained = choose(start, try_trained)
+    return best_with_views(tried, best, refinement, of_light, of_trained, params.standard_errors)
+
+
+def best_with_views(
+    tried: Mapping[Choice, Figures],
+    without: Choice,
+    refinement: Refinement,
+    of_light: Weights,
+    of_trained: Weights,
+    n_errors: float,
+) -> Choice:
+    """The best choice where first light and trained heads have their views.
+
+    Args:
+        tried: figures of all choices.
+        without: the best choice without views.
+        refinement: of trained heads.
+        of_light: views that help first light.
+        of_trained: views that help trained heads.
+        n_errors: standard errors to subtract.
+
+    Returns:
+        A choice with views; `without` where the best one has none. First light with views is a stronger floor, and
+        which heads exceed it says nothing of the heads: what views do not join stays as it was.
+    """
     joined = {
         one: figures
         for one, figures in _able(tried, refinement).items()
         if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
     }
-    found = _surest(joined, params.standard_errors)
-    return found if found.views or not of_trained else best
+    found = _surest(joined, n_errors)
+    return found if found.views else without
 
 
 def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:

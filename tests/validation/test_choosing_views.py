@@ -8,8 +8,8 @@ from recsys.features.views import SparseView
 from recsys.heads.learning import learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
-from recsys.validation.choices import Choice
-from recsys.validation.choosing import choose_recipe, kernels_of
+from recsys.validation.choices import PLAIN, Choice
+from recsys.validation.choosing import best_with_views, choose_recipe, kernels_of
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import gain_by_users
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
@@ -109,6 +109,29 @@ def test_a_view_of_noise_leaves_the_choice_as_it_was(dataset, fusion_params):
     without = chosen(dataset, fusion_params)
     found = chosen(replace(dataset, views={"noise": noise}), fusion_params)
     assert replace(found, tried={}) == replace(without, tried={}) and found.view_weights == {}
+
+
+def test_a_view_that_helps_first_light_alone_does_not_change_which_trained_head_is_taken():
+    """With the view first light is a floor that head 1 does not surely exceed, and head 3 does."""
+    noise_U = np.resize([0.02, -0.02], 8)
+
+    def figures(ndcg, recall):
+        return [np.stack(np.broadcast_arrays(ndcg, np.full(8, recall)), axis=1)]
+
+    poster = (("poster", 1.0),)
+    light = Choice(None, None, 0.0, 1.0, is_first_light=True)
+    floors = {
+        Choice(None, None, 0.0, 1.0): figures(0.10, 0.3),
+        Choice(None, None, 1.0, 1.0): figures(0.11, 0.3),
+        light: figures(0.20, 0.5),
+        replace(light, views=poster): figures(0.224 + noise_U, 0.5),
+    }
+    head_1, head_3 = (Choice(0.2, 0.5, 0.0, ridge_lambda) for ridge_lambda in (1.0, 3.0))
+    tried = floors | {head_1: figures(0.22, 0.5), head_3: figures(0.225 + noise_U, 0.5)}
+    assert best_with_views(tried, head_1, PLAIN, (), (), 2.0) == head_1
+    assert best_with_views(tried, head_1, PLAIN, poster, (), 2.0) == head_1
+    del tried[head_3]
+    assert best_with_views(tried, head_1, PLAIN, poster, (), 2.0) == replace(light, views=poster)
 
 
 def test_without_weights_above_zero_no_view_is_tried(blind, fusion_params):
