@@ -218,7 +218,7 @@ def with_views(rows: Rows, found: Differences, protocol: Protocol) -> str:
     head = ["Firstlight", *protocol.figures, f"gain in {headline}", "weights (items)", "commit"]
     words = "Beside views, seed 0, against the same without them; with weights, and shares of the items that have them."
     if any(not line[-3] for line in lines):
-        words += " No gain is shown where the lists of the two rows never were on one machine."
+        words += " No gain is shown where one of the two rows was run again since, on another machine."
     words = "\n".join(wrap(words, WIDTH))
     return f"{words}\n\n{table([head, *lines])}"
 

@@ -57,8 +57,8 @@ def choose_recipe(
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
     the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
-    views. Where some help trained heads, only those with these views compete with the floors; if neither of them nor
-    first light with views is taken, what was best without views is.
+    views. Where some help trained heads, only those with these views compete with the floors. If what is best then has
+    no view, what was best without views is taken, see `best_with_views`.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -93,9 +93,9 @@ def choose_recipe(
             tried.setdefault(choice, []).append(figures_U2 * counted[number])
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
-    best = _surest(tried, params.standard_errors)
+    best = surest(tried, params.standard_errors)
     refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
-    found = _surest(_able(tried, refinement), params.standard_errors)
+    found = surest(_able(tried, refinement), params.standard_errors)
     best = best if found.lexical_share is None else found
     if best.lexical_share is not None:
         refinement = best.refinement
@@ -202,16 +202,20 @@ def best_with_views(
         n_errors: standard errors to subtract.
 
     Returns:
-        A choice with views; `without` where the best one has none. First light with views is a stronger floor, and
-        which heads exceed it says nothing of the heads: what views do not join stays as it was.
+        A choice with views; `without` where the best one has none, unless first light with its views is surely better
+        than it. So a view that no taken model joins seldom changes what is taken.
     """
     joined = {
         one: figures
         for one, figures in _able(tried, refinement).items()
         if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
     }
-    found = _surest(joined, n_errors)
-    return found if found.views else without
+    found = surest(joined, n_errors)
+    if found.views:
+        return found
+    light = [one for one in joined if one.is_first_light and one.views]
+    is_beaten = any(gain_by_users(tried[one], tried[without], n_errors) > 0 for one in light)
+    return found if is_beaten and found.lexical_share is not None else without
 
 
 def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
@@ -235,7 +239,7 @@ def _able(tried: Mapping[Choice, Figures], refinement: Refinement) -> dict[Choic
     }
 
 
-def _surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
+def surest(tried: Mapping[Choice, Figures], n_errors: float) -> Choice:
     """The best choice, see `choose_recipe`; of equal ones the first."""
 
     def above(one: Choice, other: Choice, with_recall: bool) -> float:

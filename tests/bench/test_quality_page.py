@@ -132,7 +132,7 @@ def test_a_row_beside_views_whose_gain_is_not_known_is_shown_without_it():
     )
     page = quality_page.page({row.key: row for row in (OUR_ROW, viewed)}, {})
     assert "| with relations | .2000 | .2000 | .2000 |  | relations 0 (55%) | `abc` |" in page
-    assert "No gain is shown where the lists" in " ".join(page.split())
+    assert "No gain is shown where one of the two rows" in " ".join(page.split())
 
 
 def test_firstlight_is_given_the_files_of_its_views(monkeypatch, tmp_path):

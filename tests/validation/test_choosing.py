@@ -10,7 +10,7 @@ from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
 from recsys.validation.bounds import lower_bound
 from recsys.validation.choices import Choice
-from recsys.validation.choosing import _surest, choose_recipe
+from recsys.validation.choosing import choose_recipe, surest
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
 from recsys.validation.trying import try_all, try_first_light
 from tests.dataset.make import dataset_of, with_matrix
@@ -60,8 +60,8 @@ def test_the_best_mean_is_not_taken_where_its_gain_is_unsure():
         HEAD: figures(0.40, 0.21),
         APART: figures(0.26, 0.25),
     }
-    assert _surest(tried, 1.0) == APART
-    assert _surest(tried, 0.0) == HEAD  # by the mean
+    assert surest(tried, 1.0) == APART
+    assert surest(tried, 0.0) == HEAD  # by the mean
 
 
 def test_no_head_is_taken_that_is_not_surely_better_than_the_encoder_alone():
@@ -71,37 +71,37 @@ def test_no_head_is_taken_that_is_not_surely_better_than_the_encoder_alone():
         HEAD: figures(0.2, recall=0.9),
         APART: figures(0.19, recall=0.9),
     }
-    assert _surest(tried, 1.0) == ALONE
+    assert surest(tried, 1.0) == ALONE
 
 
 def test_a_head_that_beats_the_blend_goes_before_one_with_longer_lists_that_does_not():
     tried = {ALONE: figures(0.2), BLEND: figures(0.25), HEAD: figures(0.24, recall=0.9), APART: figures(0.26)}
-    assert _surest(tried, 1.0) == APART
+    assert surest(tried, 1.0) == APART
 
 
 def test_where_none_surely_beats_the_blend_what_comes_nearest_to_it_is_taken():
     tried = {ALONE: figures(0.2), BLEND: figures(0.25), HEAD: figures(0.22), UNTAUGHT: figures(0.245)}
-    assert _surest(tried, 1.0) == UNTAUGHT
+    assert surest(tried, 1.0) == UNTAUGHT
 
 
 def test_first_light_stays_where_the_trained_heads_that_are_sure_have_lower_means():
     tried = {ALONE: figures(0.2, 0.2), BLEND: figures(0.21, 0.21), LIGHT: figures(0.25, 0.25)}
     tried |= {HEAD: figures(0.5, 0.1), APART: figures(0.24, 0.25)}
-    assert _surest(tried, 1.0) == LIGHT  # the mean of HEAD is higher, but not surely above the encoder alone
+    assert surest(tried, 1.0) == LIGHT  # the mean of HEAD is higher, but not surely above the encoder alone
     tried[APART] = figures(0.25, 0.26)
-    assert _surest(tried, 1.0) == APART
+    assert surest(tried, 1.0) == APART
 
 
 def test_long_lists_count_beside_short_ones_against_first_light_too():
     tried = {ALONE: figures(0.2), BLEND: figures(0.2), LIGHT: figures(0.25, recall=0.5)}
-    assert _surest(tried | {HEAD: figures(0.24, recall=0.505)}, 1.0) == LIGHT
-    assert _surest(tried | {HEAD: figures(0.24, recall=0.52)}, 1.0) == HEAD
+    assert surest(tried | {HEAD: figures(0.24, recall=0.505)}, 1.0) == LIGHT
+    assert surest(tried | {HEAD: figures(0.24, recall=0.52)}, 1.0) == HEAD
 
 
 def test_first_light_that_is_not_surely_better_than_the_encoder_alone_is_no_hurdle():
     tried = {ALONE: figures(0.2, 0.2), BLEND: figures(0.1, 0.1), LIGHT: figures(0.4, 0.01)}
-    assert _surest(tried, 1.0) == ALONE
-    assert _surest(tried | {HEAD: figures(0.21, 0.21)}, 1.0) == HEAD
+    assert surest(tried, 1.0) == ALONE
+    assert surest(tried | {HEAD: figures(0.21, 0.21)}, 1.0) == HEAD
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_recall_counts_where_long_lists_hold_few_of_the_candidates(
 ):
     calls = []
     monkeypatch.setattr(
-        "recsys.validation.choosing._surest", lambda tried, _: calls.append(tried) or _surest(tried, 1.0)
+        "recsys.validation.choosing.surest", lambda tried, _: calls.append(tried) or surest(tried, 1.0)
     )
     choose_recipe(dataset, (HELD,), fusion_params, LAMBDAS, k, 500)  # 30 held out: lists of 5, or of 10
     assert all((figures[0][:, 1] > 0).any() == counts for figures in calls[0].values())

@@ -9,7 +9,7 @@ from recsys.heads.learning import learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
 from recsys.validation.choices import PLAIN, Choice
-from recsys.validation.choosing import best_with_views, choose_recipe, kernels_of
+from recsys.validation.choosing import best_with_views, choose_recipe, kernels_of, surest
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import gain_by_users
 from recsys.validation.sets import COLD, LONG, hold_out_items, metrics_per_user
@@ -111,27 +111,55 @@ def test_a_view_of_noise_leaves_the_choice_as_it_was(dataset, fusion_params):
     assert replace(found, tried={}) == replace(without, tried={}) and found.view_weights == {}
 
 
+POSTER = (("poster", 1.0),)
+ALONE, BLEND = Choice(None, None, 0.0, 1.0), Choice(None, None, 1.0, 1.0)
+LIGHT = Choice(None, None, 0.0, 1.0, is_first_light=True)
+LIGHT_WITH_POSTER = replace(LIGHT, views=POSTER)
+HEAD_1, HEAD_3 = (Choice(0.2, 0.5, 0.0, ridge_lambda) for ridge_lambda in (1.0, 3.0))
+
+
+def tried_with(light_with_poster, **heads):
+    """ndcg of eight users in one fold, or in several; recall does not differ between heads and first light."""
+
+    def figures(ndcg, recall=0.5):
+        folds = ndcg if isinstance(ndcg, list) else [ndcg]
+        return [np.stack(np.broadcast_arrays(one, np.full(8, recall)), axis=1) for one in folds]
+
+    n = len(heads["head_1"]) if isinstance(heads["head_1"], list) else 1
+    floors = {ALONE: figures([0.10] * n, 0.3), BLEND: figures([0.11] * n, 0.3), LIGHT: figures([0.20] * n)}
+    return floors | {
+        LIGHT_WITH_POSTER: figures(light_with_poster),
+        HEAD_1: figures(heads["head_1"]),
+        HEAD_3: figures(heads["head_3"]),
+    }
+
+
 def test_a_view_that_helps_first_light_alone_does_not_change_which_trained_head_is_taken():
     """With the view first light is a floor that head 1 does not surely exceed, and head 3 does."""
     noise_U = np.resize([0.02, -0.02], 8)
+    tried = tried_with(0.224 + noise_U, head_1=0.22, head_3=0.225 + noise_U)
+    plain = {one: figures for one, figures in tried.items() if not one.views}
+    assert surest(plain, 2.0) == HEAD_1
+    assert surest({one: figures for one, figures in tried.items() if one != LIGHT}, 2.0) == HEAD_3
+    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == HEAD_1
+    del tried[HEAD_3]
+    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == LIGHT_WITH_POSTER
 
-    def figures(ndcg, recall):
-        return [np.stack(np.broadcast_arrays(ndcg, np.full(8, recall)), axis=1)]
 
-    poster = (("poster", 1.0),)
-    light = Choice(None, None, 0.0, 1.0, is_first_light=True)
-    floors = {
-        Choice(None, None, 0.0, 1.0): figures(0.10, 0.3),
-        Choice(None, None, 1.0, 1.0): figures(0.11, 0.3),
-        light: figures(0.20, 0.5),
-        replace(light, views=poster): figures(0.224 + noise_U, 0.5),
-    }
-    head_1, head_3 = (Choice(0.2, 0.5, 0.0, ridge_lambda) for ridge_lambda in (1.0, 3.0))
-    tried = floors | {head_1: figures(0.22, 0.5), head_3: figures(0.225 + noise_U, 0.5)}
-    assert best_with_views(tried, head_1, PLAIN, (), (), 2.0) == head_1
-    assert best_with_views(tried, head_1, PLAIN, poster, (), 2.0) == head_1
-    del tried[head_3]
-    assert best_with_views(tried, head_1, PLAIN, poster, (), 2.0) == replace(light, views=poster)
+def test_a_head_that_first_light_with_its_view_surely_beats_is_not_kept():
+    """Head 3 is better than both, but its folds differ, so without the view head 1 is the surer one."""
+    tried = tried_with([0.24, 0.24], head_1=[0.22, 0.22], head_3=[0.25, 0.32])
+    plain = {one: figures for one, figures in tried.items() if not one.views}
+    assert surest(plain, 2.0) == HEAD_1
+    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == HEAD_3
+
+
+def test_of_heads_and_first_light_with_their_views_the_better_is_taken():
+    tried = tried_with(0.22, head_1=0.21, head_3=0.20)
+    joined = replace(HEAD_1, views=POSTER)
+    for ndcg, taken in ((0.24, joined), (0.215, LIGHT_WITH_POSTER)):
+        figures = [np.full((8, 2), (ndcg, 0.5))]
+        assert best_with_views(tried | {joined: figures}, HEAD_1, PLAIN, POSTER, POSTER, 2.0) == taken
 
 
 def test_without_weights_above_zero_no_view_is_tried(blind, fusion_params):
