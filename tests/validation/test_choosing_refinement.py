@@ -40,7 +40,8 @@ def chosen(dataset, params):
 
 def test_items_that_resemble_no_other_are_not_stretched_to_the_length_of_the_rest(strange, params):
     without, found = (chosen(strange, one) for one in (params.model_copy(update={"constants": ()}), params))
-    assert without.constant == 0 and found.constant in params.constants  # which is level, and differs by processor
+    assert without.constant == 0
+    assert found.constant in params.constants  # both are level: which is taken differs by processor
     assert found.ndcg > without.ndcg + 0.01
     assert f"constant {found.constant:g}" in found.sentence
     head = learn_head(strange, found, params)
