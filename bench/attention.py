@@ -47,7 +47,7 @@ from recsys.validation.trying import survey_fold, try_heads
 # Shape suffixes: P parts, N items, D dimensions, U users of a fold.
 FILMS = tuple(name for name, (protocol, _) in TEXTS.items() if protocol == "ml100k_cold")
 EVERY, MOST = 10, 40
-"""Steps of attention between two validations, and the most. More made every fold worse."""
+"""Steps of attention between two validations, and the most. The mean of the folds falls from each to the next."""
 WORK = ROOT / "var" / "bench" / "attention"
 console = Console(stderr=True)
 
@@ -174,7 +174,9 @@ def choose_weights(films: Films) -> Chosen:
         return max(tried, key=lambda one: mean_ndcg(tried[one]))
 
     def try_views(wanted: list[Weights]) -> None:
-        for validation in films.sets:
+        for number, validation in enumerate(films.sets, 1):
+            words = " and ".join(f"{name} {weight:g}" for name, weight in wanted[-1]) or "no view"
+            console.print(f"fixed weights up to {words}: fold {number} of {len(films.sets)}", soft_wrap=True)
             fold = survey_fold(validation, films.fusion, films.ridges, films.k, films.field_terms)
             if fold is None:
                 raise SystemExit("the texts of a fold have no word")
@@ -184,7 +186,7 @@ def choose_weights(films: Films) -> Chosen:
                         tried.setdefault(choice, []).append(figures_U2)
 
     try_views([()])
-    for name in reversed(sorted(films.dataset.views)):
+    for name in sorted(films.dataset.views, reverse=True):
         beside = best().views
         try_views([(*beside, (name, weight)) for weight in films.fusion.view_weights if weight > 0])
     taken = best()
@@ -208,6 +210,7 @@ def choose_attention(films: Films, fixed: Recipe) -> Chosen:
     tried: dict[tuple[int, Choice], Figures] = {}
     for validation in films.sets:
         rows = validation.dataset.warm, validation.held
+        best: dict[int, float] = {}
         states = gated(films, validation.dataset, start, MOST)
         for steps, (directions, coordinates_ND) in zip(range(0, MOST + 1, EVERY), states, strict=True):
             for power in films.fusion.metric_powers:
@@ -225,10 +228,7 @@ def choose_attention(films: Films, fixed: Recipe) -> Chosen:
                 )
                 for choice, figures_U2 in found:
                     tried.setdefault((steps, choice), []).append(figures_U2)
-        best = {
-            steps: max(f[-1][:, 0].mean() for (at, _), f in tried.items() if at == steps)
-            for steps, _ in tried
-        }
+                    best[steps] = max(best.get(steps, 0.0), float(figures_U2[:, 0].mean()))
         console.print(", ".join(f"{steps} steps {ndcg:.4f}" for steps, ndcg in best.items()), soft_wrap=True)
     steps, choice = max((one for one in tried if one[0]), key=lambda one: mean_ndcg(tried[one]))
     recipe = replace(start, metric_power=choice.metric_power, ridge_lambda=choice.ridge_lambda)
