@@ -4,12 +4,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from starlette.testclient import TestClient
 
 from recsys.publishing.store import ReleaseStore
 from recsys.serving.service.access import add_key, host_name, is_loopback
 from recsys.serving.service.app import make_app
 from recsys.serving.service.following import Follower
+from recsys.serving.service.main import METRICS_FOLDER
+from recsys.serving.service.metrics import Metrics
 from recsys.serving.service.shared import Service
 from recsys.settings import Settings
 from recsys.storage.protocol import Storage
@@ -79,6 +82,20 @@ def test_a_page_of_another_site_reads_nothing_from_a_service_without_keys(
         for path in ("/v1/similar/alien", "/version", "/", "/metrics"):
             answer = client.get(path, headers={"Host": "evil.example"})
             assert answer.status_code == 421 and "evil.example" in answer.json()["detail"]
+
+
+def test_a_file_that_a_worker_has_only_just_made_does_not_stop_the_figures(
+    folder: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = MmapedDict(str(tmp_path / "counter_0.db"))  # type: ignore[no-untyped-call]
+    key = mmap_key("calls", "calls_total", [], [], "Of a worker.")
+    written.write_value(key, 3.0, 0.0)  # type: ignore[no-untyped-call]
+    written.close()  # type: ignore[no-untyped-call]
+    (tmp_path / "counter_1.db").touch()
+    (tmp_path / "gauge_livemin_2.db").symlink_to("removed between two looks at the folder")
+    monkeypatch.setenv(METRICS_FOLDER, str(tmp_path))
+    metrics = Metrics(Follower(ReleaseStore(folder), tmp_path / "downloads", 5))
+    assert "calls_total 3.0" in metrics.page().decode().splitlines()
 
 
 @pytest.mark.servers

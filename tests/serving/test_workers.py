@@ -360,7 +360,8 @@ def release_of(client: httpx.Client) -> str:
 def figures(client: httpx.Client) -> dict[str, float]:
     """What /metrics says, by name and labels."""
     with new_client(client) as other:
-        lines = [line for line in other.get("/metrics").text.splitlines() if not line.startswith("#")]
+        answer = other.get("/metrics").raise_for_status()
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
