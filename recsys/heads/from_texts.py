@@ -146,7 +146,9 @@ def learn_from_texts(
     projection_MD = axes_MD / np.sqrt(values_D)
     projection_MD = np.ascontiguousarray(projection_MD - projection_MD.mean(axis=0), np.float32)
     mean_D = (mean_M @ projection_MD).astype(np.float32)
-    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, None, params.constant, mean_D, joined)
+    # Each view adds its weight to the diagonal of the kernel, so to the squared length of the coordinates.
+    constant = params.constant * float(np.sqrt(1 + sum(one.weight for one in joined.values())))
+    return KernelHead(kernel, words_MV, vectors_ML, projection_MD, None, constant, mean_D, joined)
 
 
 def learn_over_vectors(

@@ -31,8 +31,8 @@ class FusionParams(BaseModel):
     length: a text that resembles few others is stretched less. Tried for the best trained head; validation chooses one
     or none. Empty: none is tried."""
     alike_powers: tuple[Annotated[float, Field(gt=0, le=1)], ...]
-    """How much less a like counts that the user's other likes resemble. Tried for the best trained head; validation
-    chooses one or none. Empty: none is tried."""
+    """How much less a like counts that the user's other likes resemble. Tried for the best trained head and for first
+    light; validation chooses one or none for each. Empty: none is tried."""
     gamma: float = Field(gt=0)
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     view_weights: tuple[Annotated[float, Field(ge=0)], ...]

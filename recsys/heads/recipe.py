@@ -50,7 +50,7 @@ class Recipe:
     """The constant of a trained head, see `KernelHead.constant`, in units of the other coordinates' median length;
     0: none. Never together with separate words."""
     alike: float = 0.0
-    """Of the users of a trained head, see `recsys.profiles.alike`."""
+    """Of the users of a head, see `recsys.profiles.alike`."""
     view_weights: Mapping[str, float] = field(default_factory=dict)
     """View -> its weight in the kernel, above 0; views that are not named are not used."""
 
@@ -81,8 +81,9 @@ class Recipe:
         """The choice in a sentence."""
         prior = f", prior {self.prior_weight:g}" if self.prior_weight else ""
         views = "".join(f", {name} with weight {weight:g}" for name, weight in self.view_weights.items())
+        alike = f", alike likes count less by {self.alike:g}" if self.alike else ""
         if self.first_light is not None:
-            return f"head of first light{views}, λ = {self.ridge_lambda:g}{prior}"
+            return f"head of first light{views}, λ = {self.ridge_lambda:g}{prior}{alike}"
         if self.lexical_share is None:
             return f"{ALONE}, λ = {self.ridge_lambda:g}{prior}"
         power = "untaught" if self.metric_power is None else f"metric power {self.metric_power:g}"
@@ -90,7 +91,6 @@ class Recipe:
         by_field = " by field" if self.field_terms else ""
         constant = f", constant {self.constant:g}" if self.constant else ""
         kernel = f"head with {self.lexical_share:.0%} words{by_field} in its kernel{views}"
-        alike = f", alike likes count less by {self.alike:g}" if self.alike else ""
         return f"{kernel}, {power}{apart}{constant}, λ = {self.ridge_lambda:g}{prior}{alike}"
 
     @property

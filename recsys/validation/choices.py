@@ -23,6 +23,19 @@ PLAIN: Refinement = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
+class Extras:
+    """What validation adds to heads of one kind: to first light, or to trained heads."""
+
+    refinement: Refinement = PLAIN
+    views: Weights = ()
+
+    def are_of(self, choice: "Choice") -> bool:
+        """Whether a head has these extras; one with separate words cannot be refined, so its views alone matter."""
+        has_refinement = choice.words_weight > 0 or choice.refinement == self.refinement
+        return has_refinement and choice.views == self.views
+
+
+@dataclass(frozen=True)
 class Choice:
     """One recipe to try."""
 
@@ -38,13 +51,13 @@ class Choice:
     constant: float = 0.0
     """Of a trained head, see `Recipe.constant`."""
     alike: float = 0.0
-    """Of the users of a trained head, see `recsys.profiles.alike`."""
+    """Of the users of a head, see `recsys.profiles.alike`."""
     views: Weights = ()
     """Views in its kernel."""
 
     @property
     def refinement(self) -> Refinement:
-        """What the best trained head is refined by."""
+        """What its head is refined by."""
         return self.constant, self.alike
 
     @property

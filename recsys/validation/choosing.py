@@ -10,9 +10,9 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.validation.choices import Choice, Refinement, RidgeChoice, Tried, Weights
+from recsys.validation.choices import Choice, Extras, Refinement, RidgeChoice, Tried, Weights
 from recsys.validation.choosing_fields import Fields, choose_fields
-from recsys.validation.choosing_refinement import choose_refinement
+from recsys.validation.choosing_refinement import choose_refinement, refine_first_light
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
@@ -51,14 +51,15 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    The best head that learns from users is then refined, see `choose_refinement`. If that surely helps, those that are
-    refined so compete with the floors instead of the plain ones, beside heads with separate words, which cannot be
-    refined; if no trained head is taken then, what was best before is.
+    First light may be refined, see `refine_first_light`; if that surely helps, it is so as a floor too. The best head
+    that learns from users is then refined, see `choose_refinement`. If that surely helps, those that are refined so
+    compete with the floors instead of the plain ones, beside heads with separate words, which cannot be refined; if no
+    trained head is taken then, what was best before is.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
-    the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
-    views. Where some help trained heads, only those with these views compete with the floors. If what is best then has
-    no view, what was best without views is taken, see `best_with_views`.
+    the best one that learns from users, see `choose_views`. Where some help first light, it is refined anew, and a
+    floor with these views. Where some help trained heads, only those with these views compete with the floors. If what
+    is best then has no view, what was best without views is taken, see `best_with_views`.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -93,14 +94,18 @@ def choose_recipe(
             tried.setdefault(choice, []).append(figures_U2 * counted[number])
     # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
     tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
-    best = surest(tried, params.standard_errors)
+    light = Extras(
+        refine_first_light(sets, counted, tried, fields.first_light, (), ridges, params, k, report)
+    )
+    best = surest(_able(tried, light, Extras()), params.standard_errors)
     refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
-    found = surest(_able(tried, refinement), params.standard_errors)
+    found = surest(_able(tried, light, Extras(refinement)), params.standard_errors)
     best = best if found.lexical_share is None else found
     if best.lexical_share is not None:
         refinement = best.refinement
     if dataset.views and any(params.view_weights):
-        best = _with_views(sets, counted, tried, best, refinement, params, ridges, k, report, fields)
+        before = best, light, refinement
+        best = _with_views(sets, counted, tried, before, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -122,15 +127,18 @@ def _with_views(
     sets: Sequence[ValidationSet],
     counted: Sequence[NDArray[np.int64]],
     tried: dict[Choice, Figures],
-    best: Choice,
-    refinement: Refinement,
+    before: tuple[Choice, Extras, Refinement],
     params: FusionParams,
     ridges: Sequence[RidgeChoice],
     k: int,
     report: Callable[[str], None],
     fields: Fields,
 ) -> Choice:
-    """The best choice where views may join the kernels of first light and of the best heads; adds to `tried`."""
+    """The best choice where views may join the kernels of first light and of the best heads; adds to `tried`.
+
+    `before` are the best choice without views, and what first light and trained heads are refined by.
+    """
+    best, light, refinement = before
     weights = [weight for weight in params.view_weights if weight > 0]
 
     def choose(
@@ -151,14 +159,19 @@ def _with_views(
     def highest(some: Sequence[Choice]) -> Choice:
         return max(some, key=lambda one: mean_ndcg(tried[one]))
 
-    of_light: Weights = ()
     of_trained: Weights = ()
-    light, trained = list(fields.tried), [one for one in tried if one.lexical_share is not None]
-    if light and fields.first_light is not None:
+    trained = [one for one in tried if one.lexical_share is not None]
+    if fields.tried and fields.first_light is not None:
         try_light = partial(
             try_first_light_with, params=fields.first_light, ridges=ridges, fusion=params, k=k, report=report
         )
-        of_light = choose(highest(light), try_light)
+        if of_light := choose(highest(list(fields.tried)), try_light):
+            light = Extras(
+                refine_first_light(
+                    sets, counted, tried, fields.first_light, of_light, ridges, params, k, report
+                ),
+                of_light,
+            )
     if trained:
         start = (
             best
@@ -180,15 +193,14 @@ def _with_views(
             alike=start.alike,
         )
         of_trained = choose(start, try_trained)
-    return best_with_views(tried, best, refinement, of_light, of_trained, params.standard_errors)
+    return best_with_views(tried, best, light, Extras(refinement, of_trained), params.standard_errors)
 
 
 def best_with_views(
     tried: Mapping[Choice, Figures],
     without: Choice,
-    refinement: Refinement,
-    of_light: Weights,
-    of_trained: Weights,
+    light: Extras,
+    trained: Extras,
     n_errors: float,
 ) -> Choice:
     """The best choice where first light and trained heads have their views.
@@ -196,25 +208,20 @@ def best_with_views(
     Args:
         tried: figures of all choices.
         without: the best choice without views.
-        refinement: of trained heads.
-        of_light: views that help first light.
-        of_trained: views that help trained heads.
+        light: what helps first light.
+        trained: what helps trained heads.
         n_errors: standard errors to subtract.
 
     Returns:
         A choice with views; `without` where the best one has none, unless first light with its views is surely better
         than it. So a view that no taken model joins seldom changes what is taken.
     """
-    joined = {
-        one: figures
-        for one, figures in _able(tried, refinement).items()
-        if one.views == (of_light if one.is_first_light else () if one.lexical_share is None else of_trained)
-    }
+    joined = _able(tried, light, trained)
     found = surest(joined, n_errors)
     if found.views:
         return found
-    light = [one for one in joined if one.is_first_light and one.views]
-    is_beaten = any(gain_by_users(tried[one], tried[without], n_errors) > 0 for one in light)
+    with_views = [one for one in joined if one.is_first_light and one.views]
+    is_beaten = any(gain_by_users(tried[one], tried[without], n_errors) > 0 for one in with_views)
     return found if is_beaten and found.lexical_share is not None else without
 
 
@@ -230,12 +237,12 @@ def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:
     return sorted({(one.lexical_share or 0.0, one.metric_power is not None) for one in heads})
 
 
-def _able(tried: Mapping[Choice, Figures], refinement: Refinement) -> dict[Choice, Figures]:
-    """Trained heads with this refinement, and what has none: the floors, and heads with separate words."""
+def _able(tried: Mapping[Choice, Figures], light: Extras, trained: Extras) -> dict[Choice, Figures]:
+    """First light and trained heads with what helps them, and the floors that have no head."""
     return {
         one: figures
         for one, figures in tried.items()
-        if one.lexical_share is None or one.words_weight or one.refinement == refinement
+        if not one.has_head or (light if one.is_first_light else trained).are_of(one)
     }
 
 

@@ -160,6 +160,7 @@ def try_first_light(
     fusion: FusionParams,
     k: int,
     views: Weights = (),
+    alike_powers: Sequence[float] = (0.0,),
 ) -> tuple[bool, dict[Choice, NDArray[np.float64]]]:
     """Try the head of first light over the warm items' texts and views.
 
@@ -170,6 +171,7 @@ def try_first_light(
         fusion: section `fusion`.
         k: cutoff.
         views: those in the kernel.
+        alike_powers: how much less alike likes count; each is tried.
 
     Returns:
         Whether its words are counted by field, and each choice with its users' metrics on the held-out items, [U, 2];
@@ -186,8 +188,10 @@ def try_first_light(
         )[:, head.lexical_width :]
         for rows in sides
     ]  # users are 0 in the first dimension
-    recipe = partial(Choice, None, None, 0.0, is_first_light=True, views=views)
-    tried = dict(measure_ridges(validation, None, made, recipe, ridges, fusion.seed, k))
+    tried: dict[Choice, NDArray[np.float64]] = {}
+    for alike in alike_powers:
+        recipe = partial(Choice, None, None, 0.0, is_first_light=True, alike=alike, views=views)
+        tried.update(measure_ridges(validation, None, made, recipe, ridges, fusion.seed, k, alike))
     return head.kernel.lexical.longest_field is not None, tried
 
 

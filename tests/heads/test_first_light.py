@@ -7,11 +7,13 @@ import pytest
 
 from recsys.encoders.params import FirstLightParams
 from recsys.encoders.tfidf import fit_tfidf
+from recsys.features.views import DenseView
 from recsys.heads.first_light import FirstLight, pack_first_light
 from recsys.heads.from_texts import choose_landmarks, fit_words, learn_from_texts
 from recsys.heads.headed import load_head
 from recsys.heads.kernel_head import QUERY_LEXICAL_SHARE
 from recsys.heads.packing import pack_head
+from recsys.heads.view_kernels import fit_view
 from recsys.profiles.gram import gram_of
 from recsys.profiles.ridge import Ridge
 from recsys.storage.packed import verify_files
@@ -95,6 +97,20 @@ def test_the_constant_takes_the_first_of_the_dimensions(tiny_encoder):
     head = learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), changed(width=8, constant=0.5))
     found = head.profiles(TEXTS, vectors)
     assert found.shape == (len(TEXTS), 8) and (found[:, 0] > 0).all()
+
+
+def test_a_view_that_says_what_the_texts_say_leaves_the_constant_its_share():
+    vectors = np.random.default_rng(0).normal(size=(len(TEXTS), 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    view, params = DenseView(vectors, "some model"), changed(lexical_shares=(1e-9, 1e-9), constant=0.5)
+    same = fit_view(view, 0.0, params.gamma)
+    plain, joined = (
+        learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), params, views=views)
+        for views in ({}, {"same": replace(same, weight=3.0)})
+    )
+    found = joined.profiles(TEXTS, vectors, {"same": view})
+    assert 0.1 < found[:, 0].min() < 0.9
+    np.testing.assert_allclose(found[:, 0], plain.profiles(TEXTS, vectors)[:, 0], atol=1e-4)
 
 
 @pytest.mark.parametrize(("wide_up_to", "width"), [(len(TEXTS), 16), (len(TEXTS) - 1, 8)])

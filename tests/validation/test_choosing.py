@@ -147,7 +147,7 @@ def metrics_of_lists(validation, head, recipe, k):
     dataset, task = validation.dataset, validation.tasks[COLD]
     profiled = replace(
         dataset,
-        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID),
+        vectors_ID=head.profiles(dataset.texts, dataset.vectors_ID, dataset.views),
         ridge_lambda=recipe.lambda_of(head),
         lexical_width=head.lexical_width,
         prior_weight=recipe.prior_weight,

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
+from recsys.features.views import SparseView
 from recsys.heads.learning import learn_head
 from recsys.validation.choosing import choose_recipe
 from recsys.validation.sets import hold_out_items
 from tests.dataset.make import with_matrix
+from tests.heads.world import FIRST_LIGHT
 from tests.validation.test_choosing import HELD, LAMBDAS, metrics_of_lists
 
 STRANGE = HELD[::2]
@@ -115,3 +118,34 @@ def test_a_constant_does_not_make_likes_alike(lopsided, fusion_params):
         axis=0
     )
     assert ndcg == pytest.approx(found.tried[name], abs=1e-6)
+
+
+def test_first_light_is_refined_too_with_the_views_that_it_joins(lopsided, fusion_params):
+    """A head of three directions cannot tell ten series apart, so first light is taken."""
+    some = fusion_params.model_copy(update={"width": 3, "words_weights": (0.0,), "alike_powers": (1.0,)})
+    # Every tenth item is in a wrong series: without those, lists would be perfect and could not be refined.
+    rng = np.random.default_rng(1)
+    things = np.where(rng.random(120) < 0.1, rng.integers(0, 10, 120), np.arange(120) % 10)
+    series = SparseView(tuple("0123456789"), csr_array(np.eye(10, dtype=np.float32)[things]))
+    for dataset in (lopsided, replace(lopsided, views={"series": series})):
+        without, found = (
+            choose_recipe(dataset, (HELD,), one, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+            for one in (some.model_copy(update={"alike_powers": ()}), some)
+        )
+        assert without.first_light == found.first_light == FIRST_LIGHT
+        assert without.alike == 0 and found.alike == 1.0 and found.ndcg > without.ndcg + 0.005
+        assert found.view_weights == dict.fromkeys(dataset.views, 1.0) and "alike" in found.sentence
+        validation = hold_out_items(dataset, HELD, some.seed, 500)
+        head = learn_head(validation.dataset, found, some)
+        ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
+        assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
+
+
+def test_first_light_that_is_not_surely_better_refined_stays_plain(dataset, fusion_params):
+    narrow = fusion_params.model_copy(update={"width": 3})
+    without, found = (
+        choose_recipe(dataset, (HELD,), one, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+        for one in (narrow, narrow.model_copy(update={"alike_powers": (0.01,)}))
+    )
+    assert any(name.startswith("first light") and "alike" in name for name in found.tried)
+    assert found.first_light and found.alike == 0 and found.ndcg == without.ndcg

@@ -8,7 +8,7 @@ from recsys.features.views import SparseView
 from recsys.heads.learning import learn_head
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.tasks import rank
-from recsys.validation.choices import PLAIN, Choice
+from recsys.validation.choices import Choice, Extras
 from recsys.validation.choosing import best_with_views, choose_recipe, kernels_of, surest
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import gain_by_users
@@ -141,9 +141,9 @@ def test_a_view_that_helps_first_light_alone_does_not_change_which_trained_head_
     plain = {one: figures for one, figures in tried.items() if not one.views}
     assert surest(plain, 2.0) == HEAD_1
     assert surest({one: figures for one, figures in tried.items() if one != LIGHT}, 2.0) == HEAD_3
-    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == HEAD_1
+    assert best_with_views(tried, HEAD_1, Extras(views=POSTER), Extras(), 2.0) == HEAD_1
     del tried[HEAD_3]
-    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == LIGHT_WITH_POSTER
+    assert best_with_views(tried, HEAD_1, Extras(views=POSTER), Extras(), 2.0) == LIGHT_WITH_POSTER
 
 
 def test_a_head_that_first_light_with_its_view_surely_beats_is_not_kept():
@@ -151,15 +151,15 @@ def test_a_head_that_first_light_with_its_view_surely_beats_is_not_kept():
     tried = tried_with([0.24, 0.24], head_1=[0.22, 0.22], head_3=[0.25, 0.32])
     plain = {one: figures for one, figures in tried.items() if not one.views}
     assert surest(plain, 2.0) == HEAD_1
-    assert best_with_views(tried, HEAD_1, PLAIN, POSTER, (), 2.0) == HEAD_3
+    assert best_with_views(tried, HEAD_1, Extras(views=POSTER), Extras(), 2.0) == HEAD_3
 
 
 def test_of_heads_and_first_light_with_their_views_the_better_is_taken():
     tried = tried_with(0.22, head_1=0.21, head_3=0.20)
-    joined = replace(HEAD_1, views=POSTER)
+    joined, some = replace(HEAD_1, views=POSTER), Extras(views=POSTER)
     for ndcg, taken in ((0.24, joined), (0.215, LIGHT_WITH_POSTER)):
         figures = [np.full((8, 2), (ndcg, 0.5))]
-        assert best_with_views(tried | {joined: figures}, HEAD_1, PLAIN, POSTER, POSTER, 2.0) == taken
+        assert best_with_views(tried | {joined: figures}, HEAD_1, some, some, 2.0) == taken
 
 
 def test_without_weights_above_zero_no_view_is_tried(blind, fusion_params):
