@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 from bench.figures import ROOT, SHARED_DATA
 from bench.protocols import PROTOCOLS
 from bench.rivals.encoded import frozen_vectors
+from recsys.catalogue.weighting import Weighting
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.histories import sample
 from recsys.dataset.interactions import Interactions, make_interactions
@@ -113,7 +114,7 @@ class Setup:
         return self._written(
             "recipe_with_weights",
             lambda: choose_item_weights(
-                self.dataset,
+                replace(self.dataset, weighting=self._weighting),
                 self._folds[0],
                 self.recipe,
                 self.fusion,
@@ -124,6 +125,11 @@ class Setup:
                 tail_rule(self.settings),
             ),
         )
+
+    @property
+    def _weighting(self) -> Weighting:
+        """How much likes count, as the recipe says."""
+        return Weighting(alike=self.recipe.alike)
 
     @property
     def _alone(self) -> Recipe:
@@ -192,6 +198,7 @@ class Setup:
                 ridge_lambda=float(kept["ridge_lambda"]),
                 lexical_width=int(kept["lexical_width"]),
                 prior_weight=self.recipe.prior_weight,
+                weighting=self._weighting,
             )
 
     def _profiles(self, interactions: Interactions) -> dict[str, Any]:

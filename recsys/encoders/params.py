@@ -53,8 +53,8 @@ class FirstLightParams(BaseModel):
     """Sharpness of the encoder's kernel, exp(gamma * (cosine - 1))."""
     constant: float = Field(ge=0)
     """Coordinate that every profile gets before it is scaled to unit length. The larger it is, the less a text that
-    resembles few others is stretched. Users have 0 there. Views of total weight w lengthen the other coordinates, so it
-    is then sqrt(1 + w) times as large."""
+    resembles few others is stretched. Users have 0 there. Views of total weight w lengthen the coordinates of items
+    that have them, so for all items it is then sqrt(1 + w) times as large."""
     width: int = Field(gt=1, le=4096)
     """The largest width of a profile in a large catalogue; few texts give a smaller one."""
     wide_up_to: int = Field(ge=0)

@@ -146,7 +146,7 @@ def learn_from_texts(
     projection_MD = axes_MD / np.sqrt(values_D)
     projection_MD = np.ascontiguousarray(projection_MD - projection_MD.mean(axis=0), np.float32)
     mean_D = (mean_M @ projection_MD).astype(np.float32)
-    # Each view adds its weight to the diagonal of the kernel, so to the squared length of the coordinates.
+    # A view adds its weight to the squared length of items that have it; those without it are stretched less.
     constant = params.constant * float(np.sqrt(1 + sum(one.weight for one in joined.values())))
     return KernelHead(kernel, words_MV, vectors_ML, projection_MD, None, constant, mean_D, joined)
 

@@ -1,7 +1,9 @@
 """Choose a head on held-out items: one that is clearly better than floors that learn nothing from users."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +12,13 @@ from recsys.dataset.dataset import Dataset
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
 from recsys.heads.recipe import Recipe
-from recsys.validation.choices import Choice, Extras, Refinement, RidgeChoice, Tried, Weights
+from recsys.validation.choices import Choice, Extras, RidgeChoice, Tried, Weights
 from recsys.validation.choosing_fields import Fields, choose_fields
-from recsys.validation.choosing_refinement import choose_refinement, refine_first_light
+from recsys.validation.choosing_refinement import choose_first_light_refinement, choose_refinement
 from recsys.validation.choosing_views import choose_views
 from recsys.validation.comparing import Figures, gain, gain_by_users, mean_ndcg
 from recsys.validation.sets import LONG, ValidationSet, hold_out_items
-from recsys.validation.trying import try_all, try_first_light_with, try_views
+from recsys.validation.trying import OnFolds, try_all, try_first_light_with, try_on_folds, try_views
 
 MOST_LISTED = 0.2
 """Recall of long lists counts only where they hold at most this share of the candidates."""
@@ -51,15 +53,15 @@ def choose_recipe(
 
     Whether exact words are counted by field is chosen before all that, see `choose_fields`.
 
-    First light may be refined, see `refine_first_light`; if that surely helps, it is so as a floor too. The best head
-    that learns from users is then refined, see `choose_refinement`. If that surely helps, those that are refined so
-    compete with the floors instead of the plain ones, beside heads with separate words, which cannot be refined; if no
-    trained head is taken then, what was best before is.
+    First light is then refined, see `choose_first_light_refinement`; if that surely helps, the refined one is the
+    floor. The best head that learns from users is refined as well, see `choose_refinement`. If that surely helps, those
+    that are refined so compete with the floors instead of the plain ones, beside heads with separate words, which
+    cannot be refined; if no trained head is taken then, what was best before is.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
-    the best one that learns from users, see `choose_views`. Where some help first light, it is refined anew, and a
-    floor with these views. Where some help trained heads, only those with these views compete with the floors. If what
-    is best then has no view, what was best without views is taken, see `best_with_views`.
+    the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
+    views, and its refinement is chosen once more. Where some help trained heads, only those with these views compete
+    with the floors. What was best without views stays unless something is surely better, see `best_with_views`.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -85,27 +87,28 @@ def choose_recipe(
         return Recipe(None, 0.0, alone[len(alone) // 2], None, {}, prior_weight=dataset.prior_weight)
     ridges = tuple((one, weight) for one in lambdas for weight in priors)
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
-    fields = choose_fields(sets, counted, first_light, ridges, params, k, report)
-    tried: dict[Choice, Figures] = {}
-    for number, validation in enumerate(sets):
+    on_folds = partial(try_on_folds, sets, counted)
+    fields = choose_fields(on_folds, first_light, ridges, params, k, report)
+    numbers = count(1)
+
+    def try_without_views(validation: ValidationSet) -> Iterator[Tried]:
         if len(sets) > 1:
-            report(f"validation: fold {number + 1} of {len(sets)}")
-        for choice, figures_U2 in try_all(validation, params, ridges, alone, k, report, fields.field_terms):
-            tried.setdefault(choice, []).append(figures_U2 * counted[number])
-    # A fold cannot try heads if its landmarks have no word; what is missing in one fold cannot be compared.
-    tried = {choice: figures for choice, figures in tried.items() if len(figures) == len(sets)} | fields.tried
-    light = Extras(
-        refine_first_light(sets, counted, tried, fields.first_light, (), ridges, params, k, report)
+            report(f"validation: fold {next(numbers)} of {len(sets)}")
+        return try_all(validation, params, ridges, alone, k, report, fields.field_terms)
+
+    tried = on_folds(try_without_views) | fields.tried
+    refined = choose_first_light_refinement(
+        on_folds, tried, fields.first_light, Extras(), ridges, params, k, report
     )
-    best = surest(_able(tried, light, Extras()), params.standard_errors)
-    refinement = choose_refinement(sets, counted, tried, best, ridges, params, k, report, fields.field_terms)
-    found = surest(_able(tried, light, Extras(refinement)), params.standard_errors)
+    light, trained = Extras(refined), Extras()
+    best = surest(_able(tried, light, trained), params.standard_errors)
+    refined = choose_refinement(on_folds, tried, best, ridges, params, k, report, fields.field_terms)
+    found = surest(_able(tried, light, Extras(refined)), params.standard_errors)
     best = best if found.lexical_share is None else found
-    if best.lexical_share is not None:
-        refinement = best.refinement
+    trained = Extras(refined if best.lexical_share is None else best.refinement)
     if dataset.views and any(params.view_weights):
-        before = best, light, refinement
-        best = _with_views(sets, counted, tried, before, params, ridges, k, report, fields)
+        names = sorted(dataset.views)
+        best = _with_views(names, on_folds, tried, best, light, trained, params, ridges, k, report, fields)
     ndcg = {one: round(mean_ndcg(figures), 6) for one, figures in tried.items()}
     return Recipe(
         best.lexical_share,
@@ -124,61 +127,53 @@ def choose_recipe(
 
 
 def _with_views(
-    sets: Sequence[ValidationSet],
-    counted: Sequence[NDArray[np.int64]],
+    names: Sequence[str],
+    on_folds: OnFolds,
     tried: dict[Choice, Figures],
-    before: tuple[Choice, Extras, Refinement],
+    best: Choice,
+    light: Extras,
+    trained: Extras,
     params: FusionParams,
     ridges: Sequence[RidgeChoice],
     k: int,
     report: Callable[[str], None],
     fields: Fields,
 ) -> Choice:
-    """The best choice where views may join the kernels of first light and of the best heads; adds to `tried`.
-
-    `before` are the best choice without views, and what first light and trained heads are refined by.
-    """
-    best, light, refinement = before
+    """The best choice where views may join the kernels of first light and of the best heads; adds to `tried`."""
     weights = [weight for weight in params.view_weights if weight > 0]
 
-    def choose(
-        start: Choice, try_on: Callable[[ValidationSet, Sequence[Weights]], Iterator[Tried]]
-    ) -> Weights:
+    def choose(start: Choice, try_on: Callable[..., Iterator[Tried]]) -> Weights:
         def trial(wanted: Sequence[Weights]) -> dict[Choice, Figures]:
-            found: dict[Choice, Figures] = {}
-            for validation, factors in zip(sets, counted, strict=True):
-                for choice, figures_U2 in try_on(validation, wanted):
-                    found.setdefault(choice, []).append(figures_U2 * factors)
-            found = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
+            found = on_folds(partial(try_on, wanted=wanted))
             tried.update(found)
             return found
 
-        names = sorted(sets[0].dataset.views)
         return choose_views(names, weights, tried[start], trial, params.standard_errors)
 
     def highest(some: Sequence[Choice]) -> Choice:
         return max(some, key=lambda one: mean_ndcg(tried[one]))
 
-    of_trained: Weights = ()
-    trained = [one for one in tried if one.lexical_share is not None]
     if fields.tried and fields.first_light is not None:
         try_light = partial(
-            try_first_light_with, params=fields.first_light, ridges=ridges, fusion=params, k=k, report=report
+            try_first_light_with,
+            params=fields.first_light,
+            ridges=ridges,
+            fusion=params,
+            k=k,
+            report=report,
+            alike=light.refinement[1],
         )
-        if of_light := choose(highest(list(fields.tried)), try_light):
-            light = Extras(
-                refine_first_light(
-                    sets, counted, tried, fields.first_light, of_light, ridges, params, k, report
-                ),
-                of_light,
+        start = highest([one for one in tried if one.is_first_light and light.are_of(one)])
+        if views := choose(start, try_light):
+            light = replace(light, views=views)
+            refined = choose_first_light_refinement(
+                on_folds, tried, fields.first_light, light, ridges, params, k, report
             )
-    if trained:
-        start = (
-            best
-            if best in trained
-            else highest([one for one in trained if one.refinement == refinement] or trained)
-        )
-        taught = [one for one in trained if one.metric_power is not None]
+            light = replace(light, refinement=refined)
+    heads = [one for one in tried if one.lexical_share is not None]
+    if heads:
+        start = best if best in heads else highest([one for one in heads if trained.are_of(one)] or heads)
+        taught = [one for one in heads if one.metric_power is not None]
         # The best of those that learn from users joins in any case: texts alone may be too weak, views not.
         kernels = kernels_of({start, highest(taught or [start])})
         try_trained = partial(
@@ -192,8 +187,8 @@ def _with_views(
             constant=start.constant,
             alike=start.alike,
         )
-        of_trained = choose(start, try_trained)
-    return best_with_views(tried, best, light, Extras(refinement, of_trained), params.standard_errors)
+        trained = replace(trained, views=choose(start, try_trained))
+    return best_with_views(tried, best, light, trained, params.standard_errors)
 
 
 def best_with_views(
@@ -213,16 +208,18 @@ def best_with_views(
         n_errors: standard errors to subtract.
 
     Returns:
-        A choice with views; `without` where the best one has none, unless first light with its views is surely better
-        than it. So a view that no taken model joins seldom changes what is taken.
+        The best of those that are surely better than `without`, see `gain_by_users`; `without` where none is. So a view
+        that does not surely help changes nothing.
     """
     joined = _able(tried, light, trained)
-    found = surest(joined, n_errors)
-    if found.views:
-        return found
-    with_views = [one for one in joined if one.is_first_light and one.views]
-    is_beaten = any(gain_by_users(tried[one], tried[without], n_errors) > 0 for one in with_views)
-    return found if is_beaten and found.lexical_share is not None else without
+    better = {
+        one: figures
+        for one, figures in joined.items()
+        if one.has_head and gain_by_users(figures, tried[without], n_errors) > 0
+    }
+    floors = {one: figures for one, figures in joined.items() if not one.has_head}
+    found = surest(floors | better, n_errors)
+    return found if found in better else without
 
 
 def kernels_of(heads: Iterable[Choice]) -> list[tuple[float, bool]]:

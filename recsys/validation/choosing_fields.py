@@ -4,18 +4,15 @@ First light is learned from texts alone, so it is quickly tried both ways. Train
 released first light, which has no validation, counts words by field; so this is kept where the folds do not tell.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
-from recsys.validation.choices import Choice, RidgeChoice
+from recsys.validation.choices import Choice, RidgeChoice, Tried
 from recsys.validation.comparing import Figures, gain, mean_ndcg
 from recsys.validation.sets import ValidationSet
-from recsys.validation.trying import try_first_light
+from recsys.validation.trying import OnFolds, try_first_light
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,7 @@ class Fields:
 
 
 def choose_fields(
-    sets: Sequence[ValidationSet],
-    counted: Sequence[NDArray[np.int64]],
+    on_folds: OnFolds,
     first_light: FirstLightParams | None,
     ridges: Sequence[RidgeChoice],
     params: FusionParams,
@@ -42,8 +38,7 @@ def choose_fields(
     """Try first light on all folds, with words by field and without.
 
     Args:
-        sets: the folds.
-        counted: factors on the metrics of each fold.
+        on_folds: tries choices on all folds.
         first_light: section `first_light`; None: it is not tried, and fields are not told apart.
         ridges: what to try of ridge users.
         params: section `fusion`.
@@ -58,14 +53,15 @@ def choose_fields(
         return Fields(first_light, 0.0, {})
 
     def tried(way: FirstLightParams) -> tuple[bool, dict[Choice, Figures]]:
-        is_any, found = False, dict[Choice, Figures]()
-        for validation, factors in zip(sets, counted, strict=True):
-            by_field, figures = try_first_light(validation, way, ridges, params, k)
-            is_any |= by_field
-            for choice, figures_U2 in figures.items():
-                found.setdefault(choice, []).append(figures_U2 * factors)
-        whole = {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
-        return is_any, whole
+        by_field = []
+
+        def try_on(validation: ValidationSet) -> Iterable[Tried]:
+            is_by_field, figures = try_first_light(validation, way, ridges, params, k)
+            by_field.append(is_by_field)
+            return figures.items()
+
+        found = on_folds(try_on)
+        return any(by_field), found
 
     report("validation: learning the head of first light")
     by_field, apart = tried(first_light)

@@ -1,26 +1,22 @@
 """Refine heads: a constant coordinate of profiles, and likes that count less where they are alike.
 
-The best trained head may have both, first light the latter: its constant is a parameter. Each is tried for one head
-alone, so this takes little time beside choosing the head.
+The best trained head may have both. First light has a constant by its parameters, so only the other is tried for it.
+Either is tried for one head alone. That takes a tenth of the time of choosing it, or less.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-
-import numpy as np
-from numpy.typing import NDArray
 
 from recsys.encoders.params import FirstLightParams
 from recsys.heads.params import FusionParams
-from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Weights
-from recsys.validation.comparing import Figures, gain_by_users, mean_ndcg
+from recsys.validation.choices import PLAIN, Choice, Extras, Refinement, RidgeChoice, Tried
+from recsys.validation.comparing import Figures, mean_ndcg, surest_gain
 from recsys.validation.sets import ValidationSet
-from recsys.validation.trying import survey_fold, try_first_light, try_heads
+from recsys.validation.trying import OnFolds, survey_fold, try_first_light, try_heads
 
 
 def choose_refinement(
-    sets: Sequence[ValidationSet],
-    counted: Sequence[NDArray[np.int64]],
+    on_folds: OnFolds,
     tried: dict[Choice, Figures],
     best: Choice,
     ridges: Sequence[RidgeChoice],
@@ -32,9 +28,8 @@ def choose_refinement(
     """Try the best head that learns from users and has no separate words with each refinement that `params` lists.
 
     Args:
-        sets: the folds.
-        counted: factors on the metrics of each fold.
-        tried: figures of plain choices; those of refined ones are added.
+        on_folds: tries choices on all folds.
+        tried: figures of what was tried; those of refined heads are added.
         best: the best choice so far.
         ridges: what to try of ridge users.
         params: section `fusion`.
@@ -51,60 +46,55 @@ def choose_refinement(
         return PLAIN
     start = best if best in plain else max(plain, key=lambda one: mean_ndcg(tried[one]))
     report("validation: refining the best trained head")
-    found: dict[Choice, Figures] = {}
-    for validation, factors in zip(sets, counted, strict=True):
+
+    def try_on(validation: ValidationSet) -> Iterator[Tried]:
         fold = survey_fold(validation, params, ridges, k, field_terms)
-        if fold is None or start.lexical_share is None:
-            return PLAIN
-        heads = try_heads(fold, start.lexical_share, (start.metric_power,), refined=refined)
-        for choice, figures_U2 in heads:
-            found.setdefault(choice, []).append(figures_U2 * factors)
+        if fold is not None and start.lexical_share is not None:
+            yield from try_heads(fold, start.lexical_share, (start.metric_power,), refined=refined)
+
+    found = on_folds(try_on)
     tried.update(found)
-    return _surest(found, tried[start], params.standard_errors)
+    surest = surest_gain(found, tried[start], params.standard_errors)
+    return surest[1].refinement if surest and surest[0] > 0 else PLAIN
 
 
-def refine_first_light(
-    sets: Sequence[ValidationSet],
-    counted: Sequence[NDArray[np.int64]],
+def choose_first_light_refinement(
+    on_folds: OnFolds,
     tried: dict[Choice, Figures],
     first_light: FirstLightParams | None,
-    views: Weights,
+    before: Extras,
     ridges: Sequence[RidgeChoice],
     params: FusionParams,
     k: int,
     report: Callable[[str], None],
 ) -> Refinement:
-    """Try first light with alike likes that count less, by each power that `params` lists.
+    """Try first light with alike likes that count less, by each power that `params` lists, and with all the same.
 
     Args:
-        sets: the folds.
-        counted: factors on the metrics of each fold.
-        tried: figures of plain choices; those of refined ones are added.
-        first_light: section `first_light`.
-        views: those of first light.
+        on_folds: tries choices on all folds.
+        tried: figures of what was tried, first light as it is too; those of the others are added.
+        first_light: section `first_light`; None: it is not tried.
+        before: what first light has; its views stay.
         ridges: what to try of ridge users.
         params: section `fusion`.
         k: cutoff.
         report: called with a sentence at each step.
 
     Returns:
-        The refinement that most surely helps, see `gain_by_users`; PLAIN where none does.
+        The refinement that most surely helps, see `gain_by_users`; that of before where none does.
     """
-    plain = [one for one in tried if one.is_first_light and (one.views, one.refinement) == (views, PLAIN)]
-    if first_light is None or not plain or not params.alike_powers:
-        return PLAIN
+    same = [one for one in tried if one.is_first_light and before.are_of(one)]
+    powers = [one for one in (0.0, *params.alike_powers) if (0.0, one) != before.refinement]
+    if first_light is None or not same or not powers:
+        return before.refinement
     report("validation: refining first light")
-    found: dict[Choice, Figures] = {}
-    for validation, factors in zip(sets, counted, strict=True):
-        _, figures = try_first_light(validation, first_light, ridges, params, k, views, params.alike_powers)
-        for choice, figures_U2 in figures.items():
-            found.setdefault(choice, []).append(figures_U2 * factors)
+
+    def try_on(validation: ValidationSet) -> Iterator[Tried]:
+        _, figures = try_first_light(validation, first_light, ridges, params, k, before.views, powers)
+        yield from figures.items()
+
+    found = on_folds(try_on)
     tried.update(found)
-    start = max(plain, key=lambda one: mean_ndcg(tried[one]))
-    return _surest(found, tried[start], params.standard_errors)
-
-
-def _surest(found: Mapping[Choice, Figures], start: Figures, n_errors: float) -> Refinement:
-    bounds = {one: gain_by_users(figures, start, n_errors) for one, figures in found.items()}
-    surest = max(bounds, key=lambda one: bounds[one])  # the first of equal ones
-    return surest.refinement if bounds[surest] > 0 else PLAIN
+    start = max(same, key=lambda one: mean_ndcg(tried[one]))
+    surest = surest_gain(found, tried[start], params.standard_errors)
+    return surest[1].refinement if surest and surest[0] > 0 else before.refinement

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from recsys.validation.choices import Choice, Weights
-from recsys.validation.comparing import Figures, gain_by_users
+from recsys.validation.comparing import Figures, surest_gain
 
 Trial = Callable[[Sequence[Weights]], Mapping[Choice, Figures]]
 """Tries heads with each of some views and weights; returns the figures of all."""
@@ -31,18 +31,13 @@ def choose_views(
     Returns:
         The views that help, with their weights, by name; () where none does.
     """
-
-    def surest(heads: Mapping[Choice, Figures], over: Figures) -> tuple[float, Choice]:
-        bounds = {choice: gain_by_users(figures, over, n_errors) for choice, figures in heads.items()}
-        best = max(bounds, key=lambda choice: bounds[choice])  # the first of equal ones
-        return bounds[best], best
-
     alone = trial([((name, weight),) for name in names for weight in weights])
     by_name = {
         name: {choice: figures for choice, figures in alone.items() if choice.views[0][0] == name}
         for name in names
     }
-    bounds = {name: surest(heads, start)[0] for name, heads in by_name.items() if heads}
+    surest = {name: surest_gain(heads, start, n_errors) for name, heads in by_name.items()}
+    bounds = {name: found[0] for name, found in surest.items() if found}
     taken: Weights = ()
     reached = start
     for name in sorted(bounds, key=lambda one: -bounds[one]):
@@ -50,9 +45,7 @@ def choose_views(
             break
         beside = [tuple(sorted((*taken, (name, weight)))) for weight in weights]
         heads = trial(beside) if taken else by_name[name]
-        if not heads:
-            continue
-        bound, best = surest(heads, reached)
-        if bound > 0:
-            taken, reached = best.views, heads[best]
+        found = surest_gain(heads, reached, n_errors)
+        if found and found[0] > 0:
+            taken, reached = found[1].views, heads[found[1]]
     return taken

@@ -1,6 +1,7 @@
 """Compare two choices by the figures of the same users on the same folds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from recsys.validation.bounds import lower_bound
 
 # Shape suffixes: U users of a fold.
+Compared = TypeVar("Compared")
 Figures = list[NDArray[np.float64]]
 """For each fold, ndcg@k and recall@(LONG k) of its users, [U, 2]."""
 
@@ -52,6 +54,23 @@ def gain_by_users(one: Figures, other: Figures, n_errors: float) -> float:
     errors = np.array([one_U.std(ddof=1) / np.sqrt(len(one_U)) for one_U in differences])
     means = np.array([one_U.mean() for one_U in differences])
     return float(means.mean() - n_errors * np.sqrt((errors**2).sum()) / len(means))
+
+
+def surest_gain(
+    found: Mapping[Compared, Figures], over: Figures, n_errors: float
+) -> tuple[float, Compared] | None:
+    """The choice that is most surely better than another, see `gain_by_users`.
+
+    Args:
+        found: figures of choices.
+        over: figures of the other.
+        n_errors: standard errors to subtract.
+
+    Returns:
+        Its lower bound and the choice, of equal ones the first; None where there is none.
+    """
+    bounds = [(gain_by_users(figures, over, n_errors), choice) for choice, figures in found.items()]
+    return max(bounds, key=lambda one: one[0], default=None)
 
 
 def mean_ndcg(figures: Figures) -> float:

@@ -1,6 +1,6 @@
 """Try recipes on a validation set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -26,6 +26,7 @@ from recsys.heads.words import words_projection
 from recsys.ranking.dot import ridge_users
 from recsys.ranking.plain_blend import plain_blend
 from recsys.validation.choices import PLAIN, Choice, Refinement, RidgeChoice, Tried, Weights
+from recsys.validation.comparing import Figures
 from recsys.validation.measuring import Scored, measure, measure_ridges
 from recsys.validation.sets import ValidationSet
 
@@ -76,6 +77,32 @@ def survey_fold(
         )
         words = warm_WW, held_HW
     return Fold(validation, surveyed, words, params, ridges, k)
+
+
+OnFolds = Callable[[Callable[[ValidationSet], Iterable[Tried]]], dict[Choice, Figures]]
+"""`try_on_folds` of given folds."""
+
+
+def try_on_folds(
+    sets: Sequence[ValidationSet],
+    counted: Sequence[NDArray[np.int64]],
+    try_on: Callable[[ValidationSet], Iterable[Tried]],
+) -> dict[Choice, Figures]:
+    """Try the same choices on every fold.
+
+    Args:
+        sets: the folds.
+        counted: factors on the metrics of each fold.
+        try_on: tries choices on one fold.
+
+    Returns:
+        Figures of the choices that could be tried on all folds: others cannot be compared.
+    """
+    found: dict[Choice, Figures] = {}
+    for validation, factors in zip(sets, counted, strict=True):
+        for choice, figures_U2 in try_on(validation):
+            found.setdefault(choice, []).append(figures_U2 * factors)
+    return {choice: figures for choice, figures in found.items() if len(figures) == len(sets)}
 
 
 def try_all(
@@ -203,11 +230,12 @@ def try_first_light_with(
     fusion: FusionParams,
     k: int,
     report: Callable[[str], None],
+    alike: float,
 ) -> Iterator[Tried]:
     """Try first light with each of some views, see `try_first_light`."""
     for views in wanted:
         report(f"validation: learning the head of first light with {_named(views)}")
-        yield from try_first_light(validation, params, ridges, fusion, k, views)[1].items()
+        yield from try_first_light(validation, params, ridges, fusion, k, views, (alike,))[1].items()
 
 
 def try_heads(

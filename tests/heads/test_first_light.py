@@ -104,11 +104,11 @@ def test_a_view_that_says_what_the_texts_say_leaves_the_constant_its_share():
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     view, params = DenseView(vectors, "some model"), changed(lexical_shares=(1e-9, 1e-9), constant=0.5)
     same = fit_view(view, 0.0, params.gamma)
-    plain, joined = (
+    plain, with_view = (
         learn_from_texts(TEXTS, vectors, fit_tfidf(TEXTS), params, views=views)
         for views in ({}, {"same": replace(same, weight=3.0)})
     )
-    found = joined.profiles(TEXTS, vectors, {"same": view})
+    found = with_view.profiles(TEXTS, vectors, {"same": view})
     assert 0.1 < found[:, 0].min() < 0.9
     np.testing.assert_allclose(found[:, 0], plain.profiles(TEXTS, vectors)[:, 0], atol=1e-4)
 

@@ -120,32 +120,56 @@ def test_a_constant_does_not_make_likes_alike(lopsided, fusion_params):
     assert ndcg == pytest.approx(found.tried[name], abs=1e-6)
 
 
-def test_first_light_is_refined_too_with_the_views_that_it_joins(lopsided, fusion_params):
+@pytest.fixture(scope="module")
+def narrow(fusion_params):
     """A head of three directions cannot tell ten series apart, so first light is taken."""
-    some = fusion_params.model_copy(update={"width": 3, "words_weights": (0.0,), "alike_powers": (1.0,)})
-    # Every tenth item is in a wrong series: without those, lists would be perfect and could not be refined.
-    rng = np.random.default_rng(1)
-    things = np.where(rng.random(120) < 0.1, rng.integers(0, 10, 120), np.arange(120) % 10)
-    series = SparseView(tuple("0123456789"), csr_array(np.eye(10, dtype=np.float32)[things]))
-    for dataset in (lopsided, replace(lopsided, views={"series": series})):
-        without, found = (
-            choose_recipe(dataset, (HELD,), one, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
-            for one in (some.model_copy(update={"alike_powers": ()}), some)
-        )
-        assert without.first_light == found.first_light == FIRST_LIGHT
-        assert without.alike == 0 and found.alike == 1.0 and found.ndcg > without.ndcg + 0.005
-        assert found.view_weights == dict.fromkeys(dataset.views, 1.0) and "alike" in found.sentence
-        validation = hold_out_items(dataset, HELD, some.seed, 500)
-        head = learn_head(validation.dataset, found, some)
-        ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
-        assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
+    return fusion_params.model_copy(update={"width": 3, "words_weights": (0.0,), "alike_powers": (1.0,)})
 
 
-def test_first_light_that_is_not_surely_better_refined_stays_plain(dataset, fusion_params):
-    narrow = fusion_params.model_copy(update={"width": 3})
+def with_series(dataset, seed, wrong):
+    """With a view that names the series, of some items a wrong one."""
+    rng = np.random.default_rng(seed)
+    things = np.where(rng.random(120) < wrong, rng.integers(0, 10, 120), np.arange(120) % 10)
+    view = SparseView(tuple("0123456789"), csr_array(np.eye(10, dtype=np.float32)[things]))
+    return replace(dataset, views={"series": view})
+
+
+@pytest.mark.parametrize("has_view", [False, True])
+def test_first_light_is_refined_too_with_the_views_that_it_joins(lopsided, narrow, has_view):
+    dataset = with_series(lopsided, 1, 0.05) if has_view else lopsided
     without, found = (
         choose_recipe(dataset, (HELD,), one, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
-        for one in (narrow, narrow.model_copy(update={"alike_powers": (0.01,)}))
+        for one in (narrow.model_copy(update={"alike_powers": ()}), narrow)
+    )
+    assert without.first_light == found.first_light == FIRST_LIGHT
+    assert without.alike == 0 and found.alike == 1.0 and found.ndcg > without.ndcg + 0.002
+    assert found.view_weights == dict.fromkeys(dataset.views, 1.0) and "alike" in found.sentence
+    validation = hold_out_items(dataset, HELD, narrow.seed, 500)
+    head = learn_head(validation.dataset, found, narrow)
+    ndcg, _ = metrics_of_lists(validation, head, found, 5).mean(axis=0)
+    assert ndcg == pytest.approx(found.ndcg, abs=1e-6)
+
+
+def test_a_refinement_that_harms_beside_a_view_is_taken_back(lopsided, narrow):
+    """Texts do not name the series, a view does; by the texts alone another refinement was chosen."""
+    vectors = np.random.default_rng(9).normal(size=(120, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    texts = tuple(f"volume number{row} odd{row}" for row in range(120))
+    blind = replace(lopsided, texts=texts, vectors_ID=vectors)
+    alone, found = (
+        choose_recipe(one, (HELD,), narrow, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+        for one in (blind, with_series(blind, 6, 0.2))
+    )
+    assert alone.alike == 1.0 and found.first_light and found.view_weights == {"series": 1.0}
+    assert found.alike == 0.0
+    kept = max(ndcg for name, ndcg in found.tried.items() if "series" in name and "alike" in name)
+    assert found.ndcg > kept + 0.02
+
+
+def test_first_light_that_is_not_surely_better_refined_stays_plain(dataset, narrow):
+    without, found = (
+        choose_recipe(dataset, (HELD,), one, LAMBDAS, 5, 500, first_light=FIRST_LIGHT)
+        for one in (narrow.model_copy(update={"alike_powers": some}) for some in ((), (0.01,)))
     )
     assert any(name.startswith("first light") and "alike" in name for name in found.tried)
     assert found.first_light and found.alike == 0 and found.ndcg == without.ndcg

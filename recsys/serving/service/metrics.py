@@ -7,12 +7,14 @@ worker's place, not its process: who takes a place counts on from there, so that
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from recsys.serving.service.following import Follower
 from recsys.serving.service.main import METRICS_FOLDER
@@ -147,17 +149,20 @@ class Metrics:
         if not folder:
             return generate_latest(self._registry)
         registry = CollectorRegistry()
-        registry.register(_BegunFiles(None, folder))  # type: ignore[no-untyped-call]
+        registry.register(_BegunFiles(Path(folder)))
         return generate_latest(registry)
 
 
-class _BegunFiles(MultiProcessCollector):
+@dataclass(frozen=True)
+class _BegunFiles(Collector):
     """Adds up all files but those that a worker has made and not yet begun to write: reading one is an error."""
+
+    folder: Path
 
     def collect(self) -> Iterable[Metric]:
         """Figures of all workers."""
-        files = [file for file in map(str, Path(self._path).glob("*.db")) if _has_begun(file)]
-        return self.merge(files)  # type: ignore[no-any-return, no-untyped-call]
+        files = [file for file in map(str, self.folder.glob("*.db")) if _has_begun(file)]
+        return MultiProcessCollector.merge(files)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _has_begun(file: str) -> bool:
