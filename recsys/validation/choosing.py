@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +58,9 @@ def choose_recipe(
     cannot be refined; if no trained head is taken then, what was best before is.
 
     Views that the dataset has are then added to the kernel of first light, and to those of the best trained head and of
-    the best one that learns from users, see `choose_views`. Where some help first light, it is a floor with these
-    views, and its refinement is chosen once more. Where some help trained heads, only those with these views compete
-    with the floors. What was best without views stays unless something is surely better, see `best_with_views`.
+    the best one that learns from users, see `choose_views`. Where some help first light, its refinement is chosen once
+    more. Where some help trained heads, only those with these views compete with the floors. What was best without
+    views stays unless something is surely better, see `best_with_views`.
 
     Args:
         dataset: the whole training side. Nothing is learned from interactions with held-out items.
@@ -89,11 +88,11 @@ def choose_recipe(
     counted = [np.array([1, LONG * k <= MOST_LISTED * len(one.held)]) for one in sets]
     on_folds = partial(try_on_folds, sets, counted)
     fields = choose_fields(on_folds, first_light, ridges, params, k, report)
-    numbers = count(1)
+    places = {id(one): place for place, one in enumerate(sets, 1)}
 
     def try_without_views(validation: ValidationSet) -> Iterator[Tried]:
         if len(sets) > 1:
-            report(f"validation: fold {next(numbers)} of {len(sets)}")
+            report(f"validation: fold {places[id(validation)]} of {len(sets)}")
         return try_all(validation, params, ridges, alone, k, report, fields.field_terms)
 
     tried = on_folds(try_without_views) | fields.tried
@@ -154,6 +153,7 @@ def _with_views(
         return max(some, key=lambda one: mean_ndcg(tried[one]))
 
     if fields.tried and fields.first_light is not None:
+        _, alike = light.refinement
         try_light = partial(
             try_first_light_with,
             params=fields.first_light,
@@ -161,7 +161,7 @@ def _with_views(
             fusion=params,
             k=k,
             report=report,
-            alike=light.refinement[1],
+            alike=alike,
         )
         start = highest([one for one in tried if one.is_first_light and light.are_of(one)])
         if views := choose(start, try_light):
@@ -208,8 +208,9 @@ def best_with_views(
         n_errors: standard errors to subtract.
 
     Returns:
-        The best of those that are surely better than `without`, see `gain_by_users`; `without` where none is. So a view
-        that does not surely help changes nothing.
+        The best of those that are surely better than `without`, see `gain_by_users`; `without` where none with views
+        is. So a view that does not surely help changes nothing. First light with views that is not surely better than
+        `without` is no floor for trained heads with views.
     """
     joined = _able(tried, light, trained)
     better = {
@@ -217,6 +218,8 @@ def best_with_views(
         for one, figures in joined.items()
         if one.has_head and gain_by_users(figures, tried[without], n_errors) > 0
     }
+    if not any(one.views for one in better):
+        return without
     floors = {one: figures for one, figures in joined.items() if not one.has_head}
     found = surest(floors | better, n_errors)
     return found if found in better else without

@@ -1,7 +1,7 @@
 """Refine heads: a constant coordinate of profiles, and likes that count less where they are alike.
 
 The best trained head may have both. First light has a constant by its parameters, so only the other is tried for it.
-Either is tried for one head alone. That takes a tenth of the time of choosing it, or less.
+A refinement is tried for one head alone, which takes a tenth of the time of choosing that head, or less.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A trained head is refined where that surely helps on held-out items: a constant coordinate, likes that are alike."""
+"""Heads are refined where that surely helps on held-out items: a constant coordinate, likes that are alike."""
 
 from dataclasses import replace
 

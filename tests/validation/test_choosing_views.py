@@ -154,6 +154,9 @@ def test_a_head_that_first_light_with_its_view_surely_beats_is_not_kept():
     plain = {one: figures for one, figures in tried.items() if not one.views}
     assert surest(plain, 2.0) == HEAD_1
     assert best_with_views(tried, HEAD_1, Extras(views=POSTER), Extras(), 2.0) == HEAD_3
+    weak = tried_with([0.19, 0.19], head_1=[0.22, 0.22], head_3=[0.25, 0.32])
+    assert best_with_views(weak, HEAD_1, Extras(views=POSTER), Extras(), 2.0) == HEAD_1
+    assert best_with_views(tried, HEAD_1, Extras(), Extras(), 2.0) == HEAD_1
 
 
 def test_of_heads_and_first_light_with_their_views_the_better_is_taken():
