@@ -96,15 +96,16 @@ def choose_recipe(
         return try_all(validation, params, ridges, alone, k, report, fields.field_terms)
 
     tried = on_folds(try_without_views) | fields.tried
-    refined = choose_first_light_refinement(
-        on_folds, tried, fields.first_light, Extras(), ridges, params, k, report
+    light = Extras(
+        choose_first_light_refinement(
+            on_folds, tried, fields.first_light, Extras(), ridges, params, k, report
+        )
     )
-    light, trained = Extras(refined), Extras()
-    best = surest(_able(tried, light, trained), params.standard_errors)
-    refined = choose_refinement(on_folds, tried, best, ridges, params, k, report, fields.field_terms)
-    found = surest(_able(tried, light, Extras(refined)), params.standard_errors)
+    best = surest(_able(tried, light, Extras()), params.standard_errors)
+    refinement = choose_refinement(on_folds, tried, best, ridges, params, k, report, fields.field_terms)
+    found = surest(_able(tried, light, Extras(refinement)), params.standard_errors)
     best = best if found.lexical_share is None else found
-    trained = Extras(refined if best.lexical_share is None else best.refinement)
+    trained = Extras(refinement if best.lexical_share is None else best.refinement)
     if dataset.views and any(params.view_weights):
         names = sorted(dataset.views)
         best = _with_views(names, on_folds, tried, best, light, trained, params, ridges, k, report, fields)
@@ -166,10 +167,10 @@ def _with_views(
         start = highest([one for one in tried if one.is_first_light and light.are_of(one)])
         if views := choose(start, try_light):
             light = replace(light, views=views)
-            refined = choose_first_light_refinement(
+            refinement = choose_first_light_refinement(
                 on_folds, tried, fields.first_light, light, ridges, params, k, report
             )
-            light = replace(light, refinement=refined)
+            light = replace(light, refinement=refinement)
     heads = [one for one in tried if one.lexical_share is not None]
     if heads:
         start = best if best in heads else highest([one for one in heads if trained.are_of(one)] or heads)

@@ -54,8 +54,8 @@ def choose_refinement(
 
     found = on_folds(try_on)
     tried.update(found)
-    surest = surest_gain(found, tried[start], params.standard_errors)
-    return surest[1].refinement if surest and surest[0] > 0 else PLAIN
+    better = surest_gain(found, tried[start], params.standard_errors)
+    return better[1].refinement if better else PLAIN
 
 
 def choose_first_light_refinement(
@@ -96,5 +96,5 @@ def choose_first_light_refinement(
     found = on_folds(try_on)
     tried.update(found)
     start = max(same, key=lambda one: mean_ndcg(tried[one]))
-    surest = surest_gain(found, tried[start], params.standard_errors)
-    return surest[1].refinement if surest and surest[0] > 0 else before.refinement
+    better = surest_gain(found, tried[start], params.standard_errors)
+    return better[1].refinement if better else before.refinement

@@ -36,16 +36,14 @@ def choose_views(
         name: {choice: figures for choice, figures in alone.items() if choice.views[0][0] == name}
         for name in names
     }
-    surest = {name: surest_gain(heads, start, n_errors) for name, heads in by_name.items()}
-    bounds = {name: found[0] for name, found in surest.items() if found}
+    better = {name: surest_gain(heads, start, n_errors) for name, heads in by_name.items()}
+    bounds = {name: found[0] for name, found in better.items() if found}
     taken: Weights = ()
     reached = start
     for name in sorted(bounds, key=lambda one: -bounds[one]):
-        if bounds[name] <= 0:
-            break
         beside = [tuple(sorted((*taken, (name, weight)))) for weight in weights]
         heads = trial(beside) if taken else by_name[name]
         found = surest_gain(heads, reached, n_errors)
-        if found and found[0] > 0:
+        if found:
             taken, reached = found[1].views, heads[found[1]]
     return taken

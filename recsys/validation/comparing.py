@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from recsys.validation.bounds import lower_bound
 
-# Shape suffixes: U users of a fold.
 Compared = TypeVar("Compared")
+# Shape suffixes: U users of a fold.
 Figures = list[NDArray[np.float64]]
 """For each fold, ndcg@k and recall@(LONG k) of its users, [U, 2]."""
 
@@ -67,10 +67,10 @@ def surest_gain(
         n_errors: standard errors to subtract.
 
     Returns:
-        Its lower bound and the choice, of equal ones the first; None where there is none.
+        Its lower bound, above 0, and the choice, of equal ones the first; None where none is surely better.
     """
     bounds = [(gain_by_users(figures, over, n_errors), choice) for choice, figures in found.items()]
-    return max(bounds, key=lambda one: one[0], default=None)
+    return max((one for one in bounds if one[0] > 0), key=lambda one: one[0], default=None)
 
 
 def mean_ndcg(figures: Figures) -> float:
