@@ -114,7 +114,7 @@ class Setup:
         return self._written(
             "recipe_with_weights",
             lambda: choose_item_weights(
-                replace(self.dataset, weighting=self._weighting),
+                self.weighted,
                 self._folds[0],
                 self.recipe,
                 self.fusion,
@@ -127,9 +127,9 @@ class Setup:
         )
 
     @property
-    def _weighting(self) -> Weighting:
-        """How much likes count, as the recipe says."""
-        return Weighting(alike=self.recipe.alike)
+    def weighted(self) -> Dataset:
+        """`dataset` with likes that count as the recipe says."""
+        return replace(self.dataset, weighting=Weighting(alike=self.recipe.alike))
 
     @property
     def _alone(self) -> Recipe:
@@ -198,7 +198,7 @@ class Setup:
                 ridge_lambda=float(kept["ridge_lambda"]),
                 lexical_width=int(kept["lexical_width"]),
                 prior_weight=self.recipe.prior_weight,
-                weighting=self._weighting,
+                weighting=self.weighted.weighting,
             )
 
     def _profiles(self, interactions: Interactions) -> dict[str, Any]:

@@ -4,7 +4,8 @@ A rating is a click, a rating of 4 stars or more a purchase. The protocol is ml1
 of the films is cold, and a fifth of the pairs with the others is held out. Validation decides, as in training, whether
 the heads are taken. All rankers recall by the same item weights, learn from the same held-out examples and read the
 same features. Predictions are judged on the candidates that are recalled for a user, warm and cold ones. All of it runs
-once more with traits of the films (`ranker.traits`), under names that begin with `traits_`.
+again with traits of the films that the heads read: under names that begin with `relations_` with the relations of the
+Freebase graph alone, with `traits_` with columns of the catalogue, with `all_` with both.
 
 `hillstrom` (visit, conversion, spend) tries heads and calibration without items.
 """
@@ -26,11 +27,15 @@ from bench.mixed_setup import MAX_USERS, K, Setup, make_setup
 from bench.protocols import require_shared_data
 from bench.ranker_hillstrom import hillstrom
 from bench.ranker_rivals import Rival, logistic, trees
+from bench.view_files import freebase
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
-from recsys.dataset.traits import Traits, set_trait
+from recsys.dataset.trait_names import NONE, RELATIONS, TraitNames
+from recsys.dataset.traits import Traits, set_trait, with_relations
 from recsys.evaluation.event_metrics import auc, calibration_error, grouped_auc, log_loss, precision_recall_f1
 from recsys.features.details import LIST
+from recsys.features.params import RelationsParams
+from recsys.features.relations import relation_graph
 from recsys.heads.learning import find_head
 from recsys.ranking.event_examples import Events, Examples, examples_of, joined
 from recsys.ranking.event_heads import EventHeads
@@ -50,8 +55,15 @@ from recsys.validation.weighing import profiled
 # Shape suffixes: U users, I items, E examples, M metrics.
 GOOD = 4
 """Stars from which a rating is a purchase."""
-TRAITS = {"sets": ("tags", "directors", "country"), "numbers": ("year", "age")}
+CATALOGUE = TraitNames(("tags", "directors", "country"), ("year", "age"))
 """Genres count as tags."""
+TRAITS = {
+    "": NONE,
+    "relations_": TraitNames((RELATIONS,)),
+    "traits_": CATALOGUE,
+    "all_": TraitNames((*CATALOGUE.sets, RELATIONS), CATALOGUE.numbers),
+}
+"""What the names of figures begin with -> the traits that the heads read."""
 MAIN = ("auc_click", "gauc_click", "auc_purchase", "ece_click")
 """Figures of the event heads that also stand under their bare names."""
 console = Console(stderr=True)
@@ -72,12 +84,12 @@ def main() -> None:
     explain(__doc__)
     require_shared_data()
     setup = make_setup("ml100k_cold")
-    setup = replace(setup, traits=film_traits(setup.task.item_ids))
+    setup = replace(setup, traits=film_traits(setup.task.item_ids, setup.settings.relations))
     params = setup.settings.ranker.model_copy(update={"kinds": ("mlp",)})
     figures: dict[str, float | int | str] = {}
-    for prefix, names in (("", {}), ("traits_", TRAITS)):
-        console.print(f"traits: {names or 'none'}")
-        found = on_ml100k(setup, params.model_copy(update=names))
+    for prefix, names in TRAITS.items():
+        console.print(f"traits: {', '.join((*names.sets, *names.numbers)) or 'none'}")
+        found = on_ml100k(setup, params.model_copy(update={"sets": names.sets, "numbers": names.numbers}))
         figures |= {f"{prefix}{name}": value for name, value in found.items()}
     figures |= hillstrom(params)
     figures |= {name: figures[f"mlp_{name}"] for name in MAIN}
@@ -96,13 +108,13 @@ def on_ml100k(setup: Setup, params: RankerParams) -> dict[str, float | int | str
     return figures | predictions(setup, first, learned, params, events)
 
 
-def film_traits(item_ids: Sequence[str]) -> Traits:
-    """Genres, directors, countries and year of the films in the order of the setup."""
+def film_traits(item_ids: Sequence[str], relations: RelationsParams) -> Traits:
+    """Genres, directors, countries, year and relations of the films in the order of the setup."""
     table = pq.read_table(SHARED_DATA / "ml-100k-multimodal" / "items.parquet")
     rows = {row["item_id"]: row for row in table.to_pylist()}
     films = [rows[item] for item in item_ids]
     years = [str(film["release_date"] or "")[-4:] for film in films]
-    return Traits(
+    traits = Traits(
         {
             "tags": set_trait(pa.array([film["genres"] for film in films], LIST)),
             **{
@@ -112,6 +124,8 @@ def film_traits(item_ids: Sequence[str]) -> Traits:
         },
         {"year": np.array([float(year) if year.isdigit() else np.nan for year in years])},
     )
+    graph = relation_graph(freebase(), item_ids, relations)
+    return with_relations(traits, {RELATIONS: graph.view(item_ids)}, item_ids)
 
 
 def good_ratings(setup: Setup) -> csr_array:
@@ -135,7 +149,7 @@ def decision(setup: Setup, params: RankerParams, events: Events) -> dict[str, st
     """What validation decides, in words."""
     settings = setup.settings
     choice = choose_learned_ranker(
-        setup.dataset, setup.head, setup._folds[0], setup.recipe_with_weights, setup.fusion, params,
+        setup.weighted, setup.head, setup._folds[0], setup.recipe_with_weights, setup.fusion, params,
         settings.first_light, settings.users.untrained, K, MAX_USERS, tail_rule(settings), events, console.print,
     )  # fmt: skip
     console.print(choice.reason)
@@ -163,14 +177,14 @@ def learn(setup: Setup, params: RankerParams, events: Events) -> Learned:
 
 def stacking_examples(setup: Setup, params: RankerParams, events: Events) -> Examples:
     """The examples that `validation.learned.learn_stacked_heads` learns from."""
-    held_out = tuning_sets(setup.dataset)[0]
+    held_out = tuning_sets(setup.weighted)[0]
     recipe = setup.recipe_with_weights
     head, settings = find_head(held_out.dataset, recipe, setup.fusion), recipe.item_weights(setup.fusion)
     if head is None or settings is None:
         raise RuntimeError("validation chose no head or no item weights on ml100k_cold")
     known: Dataset = profiled(held_out, head, recipe.lambda_of(head), recipe.prior_weight)
     weights = ItemWeights.learn(known, settings)
-    return held_out_examples(held_out, setup.dataset, known, weights, params, MAX_USERS, events)
+    return held_out_examples(held_out, setup.weighted, known, weights, params, MAX_USERS, events)
 
 
 def lists(setup: Setup, first: Recommender, learned: Learned, params: RankerParams) -> dict[str, float]:

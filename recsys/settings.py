@@ -18,7 +18,7 @@ from recsys.catalogue.params import (
     SplitParams,
     WeightingParams,
 )
-from recsys.dataset.trait_names import AGE, TAGS
+from recsys.dataset.trait_names import AGE, RELATIONS, TAGS
 from recsys.encoders.params import EncoderParams, FirstLightParams
 from recsys.errors import ConfigError
 from recsys.evaluation.params import EvaluateParams
@@ -80,10 +80,14 @@ class Settings(BaseModel):
     def _releases_carry_traits(self) -> Self:
         """A ranker reads of items what a release carries of them."""
         carried = set(self.publish.attributes)
-        for key, names, own in (("sets", self.ranker.sets, TAGS), ("numbers", self.ranker.numbers, AGE)):
-            if missing := [name for name in names if name not in {own, *carried}]:
+        for key, names, own in (
+            ("sets", self.ranker.sets, (TAGS, RELATIONS)),
+            ("numbers", self.ranker.numbers, (AGE,)),
+        ):
+            if missing := [name for name in names if name not in {*own, *carried}]:
                 raise ValueError(
-                    f"ranker.{key}: {missing[0]!r} is neither {own!r} nor one of publish.attributes: add it there too"
+                    f"ranker.{key}: {missing[0]!r} is neither {' nor '.join(map(repr, own))} nor one of "
+                    "publish.attributes: add it there too"
                 )
         return self
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-TAGS, AGE = "tags", "age"
-"""Traits that are no attributes: the tags of the catalogue, and when an item had its first interaction."""
+TAGS, RELATIONS, AGE = "tags", "relations", "age"
+"""Traits that are no attributes: the tags of the catalogue, what an item is linked to, and when it had its first
+interaction."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class TraitNames:
     def __len__(self) -> int:
         """How many there are."""
         return len(self.sets) + len(self.numbers)
+
+    @property
+    def of_catalogue(self) -> "TraitNames":
+        """Those that columns of the catalogue may hold: no attribute stands for what has landed in relations/."""
+        return TraitNames(tuple(name for name in self.sets if name != RELATIONS), self.numbers)
 
 
 NONE = TraitNames()

@@ -1,12 +1,13 @@
-"""Traits of items besides texts: tags, chosen attributes, numbers such as a price. Learned rankers may read them.
+"""Traits of items besides texts, which learned rankers may read: tags, attributes, relations, numbers such as a price.
 
-Training, evaluation and releases make them with the same code from the same columns: `tags`, and attributes of the
-catalogue that a release carries (`publish.attributes`).
+Training, evaluation and releases make them with the same code. Tags and attributes come from the same columns: a
+release carries those of `publish.attributes`. Relations come from the view `relations` before there is a release, and
+from the facts of a release.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from scipy.sparse import csr_array
 from recsys.catalogue.kinds import CATALOGUE
 from recsys.catalogue.parts import list_parts
 from recsys.catalogue.schemas import CATALOGUE_SCHEMA
-from recsys.dataset.trait_names import TAGS, TraitNames
+from recsys.dataset.trait_names import RELATIONS, TAGS, TraitNames
 from recsys.dataset.versions import rows_at, taken
 from recsys.features.details import LIST, attribute_array
+from recsys.features.evidence import RELATIONS_VIEW
+from recsys.features.views import SparseView, Views
+from recsys.storage.strings import Strings, is_among
 from recsys.storage.tables import in_blocks
 
 # Shape suffixes: I items, V distinct values of a trait, P values of all items.
@@ -53,12 +57,16 @@ def traits_of(columns: Mapping[str, pa.Array], names: TraitNames) -> Traits:
     )
 
 
-def traits_at(data: Path, places: pa.Table, names: TraitNames) -> Traits:
-    """Traits of items in some of their versions, from the accepted parts.
+def traits_at(
+    data: Path, places: pa.Table, item_ids: Sequence[str], views: Views, names: TraitNames
+) -> Traits:
+    """Traits of items in some of their versions, from the accepted parts, and from views.
 
     Args:
         data: the folder of the parts.
         places: part and line of each item's version, as columns.
+        item_ids: of the same items.
+        views: of the same items.
         names: of the traits; nothing is read where there are none.
 
     Returns:
@@ -69,7 +77,56 @@ def traits_at(data: Path, places: pa.Table, names: TraitNames) -> Traits:
     columns = ["part", "line", TAGS, "attributes"]
     rows = [part.rows(columns) for part in list_parts(data, CATALOGUE)]
     whole = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(columns), *rows])
-    return traits_of(catalogue_columns(whole, places, names), names)
+    of_catalogue = names.of_catalogue
+    traits = traits_of(catalogue_columns(whole, places, of_catalogue), of_catalogue)
+    return with_relations(traits, views, item_ids) if RELATIONS in names.sets else traits
+
+
+def with_relations(traits: Traits, views: Views, item_ids: Sequence[str]) -> Traits:
+    """Add the trait `relations` as the view of this name tells it; see `linked_set`.
+
+    Args:
+        traits: of I items.
+        views: of the same items.
+        item_ids: of the same items.
+
+    Returns:
+        The traits; the same object where there is no such view.
+    """
+    view = views.get(RELATIONS_VIEW)
+    if not isinstance(view, SparseView):
+        return traits
+    at = view.rows_NE.tocoo()
+    is_direct_P = at.data == 1  # what is two links away weighs less
+    things = pa.array(view.names, pa.string()).take(pa.array(at.col[is_direct_P]))
+    return replace(
+        traits,
+        sets={
+            **traits.sets,
+            RELATIONS: linked_set(at.row[is_direct_P], things, Strings(item_ids).column),
+        },
+    )
+
+
+def linked_set(row_P: NDArray[np.integer], things: pa.Array, item_ids: pa.Array) -> csr_array:
+    """What items are linked to, as a trait.
+
+    An item that is linked to one of the others also has its own id as a value, so that the two share both: as in the
+    view `relations`.
+
+    Args:
+        row_P: item row of each link.
+        things: what it leads to, [P].
+        item_ids: I items.
+
+    Returns:
+        float64 [I, V], as by `set_trait`.
+    """
+    is_other_P = np.asarray(pc.not_equal(things, item_ids.take(pa.array(row_P))))
+    row_P, things = row_P[is_other_P], things.filter(pa.array(is_other_P))
+    own = np.unique(row_P[is_among(things, item_ids)])
+    every = pa.concat_arrays([things, item_ids.take(pa.array(own)).cast(things.type)])
+    return _set(np.concatenate([row_P, own]), every, len(item_ids))
 
 
 def catalogue_columns(rows: pa.Table, places: pa.Table, names: TraitNames) -> dict[str, pa.Array]:
@@ -106,11 +163,16 @@ def set_trait(column: pa.Array) -> csr_array:
     """
     is_list = pa.types.is_list(column.type)
     n_values_I = _lengths(column) if is_list else np.ones(len(column), np.int64)
-    coded = (column.flatten() if is_list else column).dictionary_encode()
     row_P = np.repeat(np.arange(len(column)), n_values_I)
+    return _set(row_P, column.flatten() if is_list else column, len(column))
+
+
+def _set(row_P: NDArray[np.integer], values: pa.Array, n_items: int) -> csr_array:
+    """1 where an item has a value that is not null, [I, V]."""
+    coded = values.dictionary_encode()
     is_known_P = np.asarray(coded.indices.is_valid())
     value_P = coded.indices.drop_null().to_numpy()
-    shape = (len(column), len(coded.dictionary))
+    shape = (n_items, len(coded.dictionary))
     found_IV = csr_array((np.ones(len(value_P)), (row_P[is_known_P], value_P)), shape)  # adds repeats up
     found_IV.data[:] = 1
     return found_IV

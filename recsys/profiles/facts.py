@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recsys.profiles.items import Latest
+
+# Shape suffixes: I live items, P links.
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,24 @@ class ItemFacts:
     tables: Sequence[pa.Table | None]
     """Per segment, one row per live row, see `recsys.features.facts`; None for a segment without any."""
     latest: Latest
+
+    def links(self) -> tuple[NDArray[np.int64], pa.Array]:
+        """All links of all live items, newly gathered.
+
+        Returns:
+            Row of an item among the live ones, and the thing that it is linked to, both [P]. A thing that several
+            relations lead to is there several times.
+        """
+        bounds = np.searchsorted(self.latest.segment_of_item, np.arange(len(self.tables) + 1))
+        rows, things = [np.empty(0, np.int64)], [pa.array([], pa.string())]
+        for table, start, end in zip(self.tables, bounds[:-1], bounds[1:], strict=True):
+            if table is None:
+                continue
+            theirs = table["things"].take(pa.array(self.latest.row_of_item[start:end])).combine_chunks()
+            n_I = pc.list_value_length(theirs).to_numpy(zero_copy_only=False)
+            rows.append(np.repeat(np.arange(start, end), n_I))
+            things.append(theirs.flatten())
+        return np.concatenate(rows), pa.concat_arrays(things)
 
     def of(self, row: int) -> dict[str, str]:
         """The things that a live item is linked to.

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys.dataset.trait_names import AGE, TAGS, TraitNames
-from recsys.dataset.traits import Traits, traits_of
+from recsys.dataset.trait_names import AGE, RELATIONS, TAGS, TraitNames
+from recsys.dataset.traits import Traits, linked_set, traits_of
 from recsys.publishing.released_profiles import Profiles
 from recsys.ranking.shortlist import popularity_of
 from recsys.ranking.traits import TraitNumbers
@@ -29,15 +29,17 @@ def published_traits(
     """
     if not names:
         return None
-    details = profiles.details
+    details, of_catalogue = profiles.details, names.of_catalogue
     there = {TAGS, *details.attributes} if details else set()
-    wanted = [name for name in (*names.sets, *names.numbers) if name in there]
+    wanted = [name for name in (*of_catalogue.sets, *of_catalogue.numbers) if name in there]
     columns = {name: details.column(name) for name in wanted} if details else {}
-    traits = traits_of(columns, names)
-    numbers = dict(traits.numbers)
+    traits = traits_of(columns, of_catalogue)
+    sets, numbers = dict(traits.sets), dict(traits.numbers)
+    if RELATIONS in names.sets and profiles.facts is not None:
+        sets[RELATIONS] = linked_set(*profiles.facts.links(), profiles.latest.item_ids.column)
     if AGE in names.numbers:
         numbers[AGE] = _first_times(profiles)
-    return TraitNumbers(Traits(traits.sets, numbers), names, popularity_of(n_users_I))
+    return TraitNumbers(Traits(sets, numbers), names, popularity_of(n_users_I))
 
 
 def _first_times(profiles: Profiles) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.dataset.dataset import Dataset
-from recsys.dataset.trait_names import NONE, TraitNames
+from recsys.dataset.trait_names import NONE, RELATIONS, TraitNames
 from recsys.errors import EncoderError
 from recsys.ranking.dot import Dot
 from recsys.ranking.event_heads import WEIGHTS, EventHeads, Predicted
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 # Shape suffixes: C candidates of one user.
 FILE = "mlp.npz"
-PLAIN_VERSION, MLP_VERSION = 1, 2
-"""Version 2 may have traits; a ranker without any is written in version 1. Raise them when the same file would order
-lists differently, and let `load` refuse older files."""
+PLAIN_VERSION, TRAITS_VERSION, MLP_VERSION = 1, 2, 3
+"""From version 2 on a ranker may have traits, and from version 3 on `relations` is one that is no attribute. Each is
+written in the lowest version that reads it rightly. Raise them when the same file would order lists differently, and
+let `load` refuse older files."""
 TRAITS = ("trait_sets", "trait_numbers")
 """Arrays of the names of traits, in UTF-8."""
 FIRST = "first_"
@@ -106,7 +107,7 @@ class Mlp:
         """Write mlp.npz. The same ranker gives the same bytes."""
         first = self.first.arrays() if isinstance(self.first, ItemWeights) else _no_weights()
         arrays: dict[str, Any] = {
-            "mlp_version": np.array(MLP_VERSION if self.traits else PLAIN_VERSION, np.int64),
+            "mlp_version": np.array(_version(self.traits), np.int64),
             "depth": np.array(self.depth, np.int64),
             "purchase_weight": np.array(self.purchase_weight, np.float64),
             **self.heads.arrays(),
@@ -162,6 +163,12 @@ class Mlp:
             purchase_weight,
             traits,
         )
+
+
+def _version(traits: TraitNames) -> int:
+    if not traits:
+        return PLAIN_VERSION
+    return MLP_VERSION if RELATIONS in traits.sets else TRAITS_VERSION
 
 
 def _written(traits: TraitNames) -> dict[str, NDArray[Any]]:

@@ -27,8 +27,8 @@ class RankerParams(BaseModel):
     text_weight: float = Field(ge=0)
     """Weight of the auxiliary task: to reconstruct the item's profile from its projection."""
     sets: tuple[TraitName, ...]
-    """Attributes of items that the ranker compares by the values they share: `tags`, or any of `publish.attributes`,
-    such as brand."""
+    """What the ranker compares items by, as sets of values that they share: `tags`, `relations` (the things and items
+    that an item is linked to), or any of `publish.attributes`, such as brand."""
     numbers: tuple[TraitName, ...]
     """Attributes of items that the ranker compares by their distance: `age` (the time since an item's first
     interaction), or any of `publish.attributes`, such as price."""

@@ -226,7 +226,8 @@ def with_traits(holdout: Holdout, at: Artifacts) -> Holdout:
         return holdout
     items = Split.load(at.split).items
     rows_I = Strings(items["item_id"]).rows_in(Strings(holdout.item_ids).column)
-    traits = traits_at(at.data, items.select(["part", "line"]).take(pa.array(rows_I)), second.traits)
+    places = items.select(["part", "line"]).take(pa.array(rows_I))
+    traits = traits_at(at.data, places, holdout.item_ids, holdout.known.views, second.traits)
     return replace(holdout, known=replace(holdout.known, traits=traits))
 
 

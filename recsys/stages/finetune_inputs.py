@@ -119,6 +119,7 @@ def read_dataset(
         The data that a head learns from.
     """
     sizes = settings.encoder.batch_tokens, settings.profiles.chunk_texts
+    views = views_at(at.features, found.item_ids)
     return Dataset(
         found.interactions,
         found.texts,
@@ -128,8 +129,8 @@ def read_dataset(
         settings.users.ridge_lambda,
         settings.fusion.seed,
         prior_weight=settings.users.tried_with(settings.privacy).prior_weight,
-        views=views_at(at.features, found.item_ids),
-        traits=traits_at(at.data, found.places, settings.ranker.traits),
+        views=views,
+        traits=traits_at(at.data, found.places, found.item_ids, views, settings.ranker.traits),
     )
 
 

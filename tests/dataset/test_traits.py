@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 
 from recsys.dataset.trait_names import TraitNames
-from recsys.dataset.traits import catalogue_columns, set_trait, traits_of
+from recsys.dataset.traits import Traits, catalogue_columns, linked_set, set_trait, traits_of, with_relations
 from recsys.features.details import attribute_array
+from recsys.features.params import RelationsParams
+from recsys.features.relations import relation_graph
 
 ROWS = [
     (["war", "drama"], {"price": 20, "brand": "Acme", "sizes": [36, "S"]}),
@@ -74,3 +76,30 @@ def test_what_is_no_finite_number_is_lacked(text):
 
 def test_repeats_of_a_value_count_once():
     assert set_trait(pa.array([["a", "a", "b"], None, []])).toarray().tolist() == [[1, 1], [0, 0], [0, 0]]
+
+
+TRIPLES = [
+    ("heat", "director", "Mann"),
+    ("ali", "director", "Mann"),
+    ("ali", "producer", "Mann"),
+    ("heat", "remake_of", "takedown"),
+    ("takedown", "year", "1989"),
+    ("ali", "subject_of", "ali"),
+]
+
+
+def test_relations_are_the_things_and_items_that_an_item_is_linked_to():
+    """Heat and L.A. Takedown are linked to each other, so they share both ids; what is two links away is no value."""
+    item_ids = ["takedown", "heat", "ali", "alone"]
+    triples = pa.Table.from_pylist([{"head": a, "relation": b, "tail": c} for a, b, c in TRIPLES])
+    graph = relation_graph(triples, item_ids, RelationsParams(left_out=(), decay=0.5, max_degree=10))
+    found = with_relations(Traits(), {"relations": graph.view(item_ids)}, item_ids)
+    wanted = [[3, 2, 0, 0], [2, 3, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert values(found.sets["relations"]) == wanted
+    rows, things = [0, 0, 1, 1, 2, 2, 2], ["heat", "1989", "Mann", "takedown", "Mann", "Mann", "ali"]
+    assert values(linked_set(np.array(rows), pa.array(things), pa.array(item_ids))) == wanted
+
+
+def test_without_the_view_no_item_has_relations_and_no_attribute_stands_for_them():
+    assert with_relations(Traits(), {}, ["a"]).sets == {}
+    assert TraitNames(("tags", "relations"), ("price",)).of_catalogue == TraitNames(("tags",), ("price",))

@@ -17,6 +17,7 @@ from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.dataset.trait_names import TraitNames
 from recsys.dataset.traits import Traits, traits_at
+from recsys.features.evidence import gather_evidence
 from recsys.models.packed import pack_ranker
 from recsys.models.reference import ModelReference
 from recsys.profiles.sites import sharing_of
@@ -32,6 +33,7 @@ from recsys.validation.folds import times_of
 from tests.publishing.film_workspace import DIM, FILMS, FilmWorkspace, tiny_encoder
 from tests.publishing.test_publish import two_workspaces_on_one_release
 from tests.publishing.test_ranked import bring_weights
+from tests.publishing.test_views import relate
 from tests.ranking.heads import heads_of
 
 MORE = {f"film{n:02d}": f"Story number {n} of somebody who leaves home" for n in range(40)}
@@ -123,7 +125,7 @@ def test_a_rebased_release_has_the_prior_of_the_users_of_both_sides(
     np.testing.assert_allclose(found.T @ found, judged.T @ judged, atol=1e-4)
 
 
-NAMES = TraitNames(("tags", "brand"), ("price", "age"))
+NAMES = TraitNames(("tags", "brand", "relations"), ("price", "age"))
 
 
 def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace, folder: Storage) -> None:
@@ -140,8 +142,10 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
         for film in rng.choice([*FILMS, *list(MORE)[:25]], 6, replace=False)
     ]
     film_workspace.ratings(pairs, day=1)
+    links = [(film, "actor", f"actor {n % 5}") for n, film in enumerate(MORE)]
+    relate(film_workspace, [*links, ("film03", "sequel_of", "film02"), ("heat", "remake_of", "film39")], 2)
     weights = bring_weights(film_workspace)
-    mlp = Mlp(weights, heads_of(dim=DIM, width=2, n_traits=4), 30, 0.0, NAMES)
+    mlp = Mlp(weights, heads_of(dim=DIM, width=2, n_traits=5), 30, 0.0, NAMES)
     bring(film_workspace, mlp)
     film_workspace.build().publish(folder)
     release = Release.open(folder.url)
@@ -149,8 +153,14 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
     rows = pa.concat_tables([part.rows(["item_id", "part", "line"]) for part in parts])
     dataset = judged_dataset(release)
     places = rows.take(pc.index_in(pa.array(dataset.item_ids), value_set=rows["item_id"].combine_chunks()))
-    traits = traits_at(film_workspace.at.data, places, NAMES)
-    assert set(traits.sets) == {"tags", "brand"} and np.isfinite(traits.numbers["price"]).sum() == 20
+    graph = gather_evidence(film_workspace.at.data, film_workspace.settings.relations)
+    views = graph.views_of(pa.array(dataset.item_ids))
+    traits = traits_at(film_workspace.at.data, places, dataset.item_ids, views, NAMES)
+    assert (
+        set(traits.sets) == {"tags", "brand", "relations"}
+        and np.isfinite(traits.numbers["price"]).sum() == 20
+    )
+    assert traits.sets["relations"].sum(axis=1).max() == 3  # an actor, a film, and itself
     pairs_of = release._profiles.histories.pairs
     times = times_of(pairs_of["timestamp"])
     timed = make_interactions(pairs_of["user"], pairs_of["item_id"], release.users, dataset.item_ids, times)

@@ -115,8 +115,8 @@ def test_a_file_that_does_not_fit_together_is_refused_by_name(tmp_path, changed)
 
 
 def test_a_file_of_a_newer_version_asks_for_an_update(tmp_path):
-    with pytest.raises(EncoderError, match="newest known is 2") as error:
-        Mlp.load(saved_with(tmp_path, mlp_version=np.array(3)))
+    with pytest.raises(EncoderError, match="newest known is 3") as error:
+        Mlp.load(saved_with(tmp_path, mlp_version=np.array(4)))
     assert "update Firstlight" in str(error.value)
 
 
@@ -141,3 +141,12 @@ def test_traits_are_kept_with_the_ranker_and_without_any_the_file_is_as_before(t
         assert int(file["mlp_version"]) == 1 and not [name for name in file.files if "trait" in name]
     only = Mlp(Dot(), heads_of(dim=3, n_traits=1), 100, 0.0, TraitNames((), ("age",)))
     assert Mlp.load(only.save(tmp_path)).traits == only.traits
+
+
+@pytest.mark.parametrize(("sets", "version"), [((), 1), (("tags",), 2), (("tags", "relations"), 3)])
+def test_each_ranker_is_written_in_the_lowest_version_that_reads_it_rightly(tmp_path, sets, version):
+    """Version 2 would read an attribute of the name `relations`, and not what has landed."""
+    heads = heads_of(dim=3, n_traits=len(sets))
+    (path,) = Mlp(Dot(), heads, 100, 0.0, TraitNames(sets)).save(tmp_path)
+    with np.load(path) as file:
+        assert int(file["mlp_version"]) == version
