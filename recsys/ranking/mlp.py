@@ -156,6 +156,10 @@ class Mlp:
             raise ValueError(f"depth {depth} or purchase_weight {purchase_weight} is out of bounds")
         sets, numbers = (_names(saved.get(name)) for name in TRAITS)
         traits = TraitNames(sets, numbers)
+        if saved["mlp_version"] < _version(traits):
+            raise ValueError(
+                f"it reads an attribute {RELATIONS!r}, which is now the name of what lands in relations/"
+            )
         return cls(
             ItemWeights.of(first) if len(first["digests"]) else Dot(),
             EventHeads.of(saved, len(FEATURES) + PER_TRAIT * len(traits)),

@@ -150,3 +150,12 @@ def test_each_ranker_is_written_in_the_lowest_version_that_reads_it_rightly(tmp_
     (path,) = Mlp(Dot(), heads, 100, 0.0, TraitNames(sets)).save(tmp_path)
     with np.load(path) as file:
         assert int(file["mlp_version"]) == version
+
+
+def test_a_ranker_that_learned_from_an_attribute_called_relations_is_refused(tmp_path):
+    (path,) = Mlp(Dot(), heads_of(dim=3, n_traits=1), 100, 0.0, TraitNames(("relations",))).save(tmp_path)
+    with np.load(path) as file:
+        before = {**file, "mlp_version": np.array(2)}
+    np.savez(path, **before)
+    with pytest.raises(EncoderError, match="an attribute 'relations'"):
+        Mlp.load((path,))
