@@ -31,7 +31,7 @@ from bench.view_files import freebase
 from recsys.dataset.dataset import Dataset
 from recsys.dataset.interactions import make_interactions
 from recsys.dataset.trait_names import NONE, RELATIONS, TraitNames
-from recsys.dataset.traits import Traits, set_trait, with_relations
+from recsys.dataset.traits import Traits, relations_trait, set_trait
 from recsys.evaluation.event_metrics import auc, calibration_error, grouped_auc, log_loss, precision_recall_f1
 from recsys.features.details import LIST
 from recsys.features.params import RelationsParams
@@ -114,8 +114,10 @@ def film_traits(item_ids: Sequence[str], relations: RelationsParams) -> Traits:
     rows = {row["item_id"]: row for row in table.to_pylist()}
     films = [rows[item] for item in item_ids]
     years = [str(film["release_date"] or "")[-4:] for film in films]
-    traits = Traits(
+    view = relation_graph(freebase(), item_ids, relations).view(item_ids)
+    return Traits(
         {
+            RELATIONS: relations_trait(view),
             "tags": set_trait(pa.array([film["genres"] for film in films], LIST)),
             **{
                 name: set_trait(pa.array([(film[name] or "").split(", ") for film in films], LIST))
@@ -124,8 +126,6 @@ def film_traits(item_ids: Sequence[str], relations: RelationsParams) -> Traits:
         },
         {"year": np.array([float(year) if year.isdigit() else np.nan for year in years])},
     )
-    graph = relation_graph(freebase(), item_ids, relations)
-    return with_relations(traits, {RELATIONS: graph.view(item_ids)}, item_ids)
 
 
 def good_ratings(setup: Setup) -> csr_array:

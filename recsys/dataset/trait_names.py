@@ -22,8 +22,11 @@ class TraitNames:
 
     @property
     def of_catalogue(self) -> "TraitNames":
-        """Those that columns of the catalogue may hold: no attribute stands for what has landed in relations/."""
-        return TraitNames(tuple(name for name in self.sets if name != RELATIONS), self.numbers)
+        """The tags and attributes: without `relations` and `age`, which are made of other data."""
+        return TraitNames(
+            tuple(name for name in self.sets if name != RELATIONS),
+            tuple(name for name in self.numbers if name != AGE),
+        )
 
 
 NONE = TraitNames()

@@ -6,7 +6,7 @@ from the facts of a release.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from recsys.dataset.versions import rows_at, taken
 from recsys.features.details import LIST, attribute_array
 from recsys.features.evidence import RELATIONS_VIEW
 from recsys.features.views import SparseView, Views
-from recsys.storage.strings import Strings, is_among
+from recsys.storage.strings import UNKNOWN, Strings, unified
 from recsys.storage.tables import in_blocks
 
 # Shape suffixes: I items, V distinct values of a trait, P values of all items.
@@ -57,62 +57,47 @@ def traits_of(columns: Mapping[str, pa.Array], names: TraitNames) -> Traits:
     )
 
 
-def traits_at(
-    data: Path, places: pa.Table, item_ids: Sequence[str], views: Views, names: TraitNames
-) -> Traits:
+def traits_at(data: Path, places: pa.Table, views: Views, names: TraitNames) -> Traits:
     """Traits of items in some of their versions, from the accepted parts, and from views.
 
     Args:
-        data: the folder of the parts.
+        data: the folder of the parts; not read where no trait is of the catalogue.
         places: part and line of each item's version, as columns.
-        item_ids: of the same items.
         views: of the same items.
-        names: of the traits; nothing is read where there are none.
+        names: of the traits.
 
     Returns:
         The traits, without those that interactions tell.
     """
-    if not names:
-        return Traits()
-    columns = ["part", "line", TAGS, "attributes"]
-    rows = [part.rows(columns) for part in list_parts(data, CATALOGUE)]
-    whole = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(columns), *rows])
-    of_catalogue = names.of_catalogue
-    traits = traits_of(catalogue_columns(whole, places, of_catalogue), of_catalogue)
-    return with_relations(traits, views, item_ids) if RELATIONS in names.sets else traits
+    of_catalogue, traits = names.of_catalogue, Traits()
+    if of_catalogue:
+        columns = ["part", "line", TAGS, "attributes"]
+        rows = [part.rows(columns) for part in list_parts(data, CATALOGUE)]
+        whole = pa.concat_tables([CATALOGUE_SCHEMA.empty_table().select(columns), *rows])
+        traits = traits_of(catalogue_columns(whole, places, of_catalogue), of_catalogue)
+    view = views.get(RELATIONS_VIEW)
+    if RELATIONS in names.sets and isinstance(view, SparseView):
+        traits = replace(traits, sets={**traits.sets, RELATIONS: relations_trait(view)})
+    return traits
 
 
-def with_relations(traits: Traits, views: Views, item_ids: Sequence[str]) -> Traits:
-    """Add the trait `relations` as the view of this name tells it; see `linked_set`.
+def relations_trait(view: SparseView) -> csr_array:
+    """What items are linked to, from the view `relations`: its names, without those two links away, which weigh less.
 
     Args:
-        traits: of I items.
-        views: of the same items.
-        item_ids: of the same items.
+        view: of I items.
 
     Returns:
-        The traits; the same object where there is no such view.
+        float64 [I, V], as by `set_trait`.
     """
-    view = views.get(RELATIONS_VIEW)
-    if not isinstance(view, SparseView):
-        return traits
-    at = view.rows_NE.tocoo()
-    is_direct_P = at.data == 1  # what is two links away weighs less
-    things = pa.array(view.names, pa.string()).take(pa.array(at.col[is_direct_P]))
-    return replace(
-        traits,
-        sets={
-            **traits.sets,
-            RELATIONS: linked_set(at.row[is_direct_P], things, Strings(item_ids).column),
-        },
-    )
+    return csr_array(view.rows_NE == 1, dtype=np.float64)
 
 
-def linked_set(row_P: NDArray[np.integer], things: pa.Array, item_ids: pa.Array) -> csr_array:
-    """What items are linked to, as a trait.
+def linked_set(row_P: NDArray[np.int64], things: pa.ChunkedArray, item_ids: pa.Array) -> csr_array:
+    """What items are linked to, from the facts of a release: the same as `relations_trait` of the same items.
 
-    An item that is linked to one of the others also has its own id as a value, so that the two share both: as in the
-    view `relations`.
+    An item that is linked to another one has its own id as a value besides, so that the two share both ids. Facts lack
+    hubs (`relations.max_degree`). So an item that is linked to no other items than hubs lacks its own id here.
 
     Args:
         row_P: item row of each link.
@@ -122,11 +107,20 @@ def linked_set(row_P: NDArray[np.integer], things: pa.Array, item_ids: pa.Array)
     Returns:
         float64 [I, V], as by `set_trait`.
     """
-    is_other_P = np.asarray(pc.not_equal(things, item_ids.take(pa.array(row_P))))
-    row_P, things = row_P[is_other_P], things.filter(pa.array(is_other_P))
-    own = np.unique(row_P[is_among(things, item_ids)])
-    every = pa.concat_arrays([things, item_ids.take(pa.array(own)).cast(things.type)])
-    return _set(np.concatenate([row_P, own]), every, len(item_ids))
+    coded = unified(things)  # strings are compared once, not once for each link
+    item_V = Strings(item_ids).rows_in(coded.dictionary)
+    thing_P = np.asarray(coded.indices, np.int64)
+    is_other_P = item_V[thing_P] != row_P
+    row_P, thing_P = row_P[is_other_P], thing_P[is_other_P]
+    at_P = item_V[thing_P]
+    to_item_P = at_P != UNKNOWN
+    own = np.unique(np.concatenate([row_P[to_item_P], at_P[to_item_P]]))
+    column_I = np.full(len(item_ids), UNKNOWN, np.int64)
+    column_I[item_V[item_V != UNKNOWN]] = np.flatnonzero(item_V != UNKNOWN)
+    is_new = column_I[own] == UNKNOWN
+    column_I[own[is_new]] = len(item_V) + np.arange(np.count_nonzero(is_new))
+    shape = (len(item_ids), len(item_V) + int(np.count_nonzero(is_new)))
+    return _ones(np.concatenate([row_P, own]), np.concatenate([thing_P, column_I[own]]), shape)
 
 
 def catalogue_columns(rows: pa.Table, places: pa.Table, names: TraitNames) -> dict[str, pa.Array]:
@@ -164,16 +158,15 @@ def set_trait(column: pa.Array) -> csr_array:
     is_list = pa.types.is_list(column.type)
     n_values_I = _lengths(column) if is_list else np.ones(len(column), np.int64)
     row_P = np.repeat(np.arange(len(column)), n_values_I)
-    return _set(row_P, column.flatten() if is_list else column, len(column))
-
-
-def _set(row_P: NDArray[np.integer], values: pa.Array, n_items: int) -> csr_array:
-    """1 where an item has a value that is not null, [I, V]."""
-    coded = values.dictionary_encode()
+    coded = (column.flatten() if is_list else column).dictionary_encode()
     is_known_P = np.asarray(coded.indices.is_valid())
     value_P = coded.indices.drop_null().to_numpy()
-    shape = (n_items, len(coded.dictionary))
-    found_IV = csr_array((np.ones(len(value_P)), (row_P[is_known_P], value_P)), shape)  # adds repeats up
+    return _ones(row_P[is_known_P], value_P, (len(column), len(coded.dictionary)))
+
+
+def _ones(row_P: NDArray[np.integer], value_P: NDArray[np.integer], shape: tuple[int, int]) -> csr_array:
+    """1 where an item has a value, [I, V]; repeats count once."""
+    found_IV = csr_array((np.ones(len(value_P)), (row_P, value_P)), shape)  # adds repeats up
     found_IV.data[:] = 1
     return found_IV
 

@@ -1,4 +1,4 @@
-"""Facts: the relations of each item by name, for explanations such as `same director: Michael Mann`."""
+"""Facts: the relations of each item by name, for rankers and for explanations such as `same director: Michael Mann`."""
 
 import hashlib
 import re
@@ -89,7 +89,8 @@ def check_facts(n_rows: int) -> Callable[[pa.Table], None]:
         n_rows: live rows of its segment.
 
     Returns:
-        A function that raises ValueError where a table is not SCHEMA with so many rows, each with a thing per relation.
+        A function that raises ValueError where a table is not SCHEMA with so many rows, each with a thing per relation,
+        and no null.
     """
 
     def check(table: pa.Table) -> None:
@@ -98,9 +99,9 @@ def check_facts(n_rows: int) -> Callable[[pa.Table], None]:
                 f"has {table.num_rows} rows of {table.schema.names}, not {n_rows} of {SCHEMA.names}"
             )
         lengths = (pc.list_value_length(column) for column in table.columns)
-        n_nulls = sum(column.null_count for column in table.columns)
+        n_nulls = sum(column.null_count + pc.list_flatten(column).null_count for column in table.columns)
         if n_nulls or (n_rows and not pc.all(pc.equal(*lengths)).as_py()):
-            raise ValueError("has an item whose relations and things differ in number")
+            raise ValueError("has an item whose relations and things differ in number, or one without a name")
 
     return check
 

@@ -27,13 +27,13 @@ class SharedFact:
 
 @dataclass(frozen=True)
 class ItemFacts:
-    """Facts of live items, memory-mapped: only those of requested items are read."""
+    """Facts of live items, memory-mapped: `of` and `shared` read only those of their items."""
 
     tables: Sequence[pa.Table | None]
     """Per segment, one row per live row, see `recsys.features.facts`; None for a segment without any."""
     latest: Latest
 
-    def links(self) -> tuple[NDArray[np.int64], pa.Array]:
+    def links(self) -> tuple[NDArray[np.int64], pa.ChunkedArray]:
         """All links of all live items, newly gathered.
 
         Returns:
@@ -41,7 +41,7 @@ class ItemFacts:
             relations lead to is there several times.
         """
         bounds = np.searchsorted(self.latest.segment_of_item, np.arange(len(self.tables) + 1))
-        rows, things = [np.empty(0, np.int64)], [pa.array([], pa.string())]
+        rows, things = [np.empty(0, np.int64)], list[pa.Array]()
         for table, start, end in zip(self.tables, bounds[:-1], bounds[1:], strict=True):
             if table is None:
                 continue
@@ -49,7 +49,7 @@ class ItemFacts:
             n_I = pc.list_value_length(theirs).to_numpy(zero_copy_only=False)
             rows.append(np.repeat(np.arange(start, end), n_I))
             things.append(theirs.flatten())
-        return np.concatenate(rows), pa.concat_arrays(things)
+        return np.concatenate(rows), pa.chunked_array(things, pa.string())
 
     def of(self, row: int) -> dict[str, str]:
         """The things that a live item is linked to.

@@ -63,7 +63,7 @@ class ReleasedSegment(Frozen):
     terms: File | None = None
     """Which words occur in which of its items; None, and not written, in releases without them."""
     facts: File | None = None
-    """Relations of its items, for explanations; None, and not written, where none has any."""
+    """Relations of its items, for explanations and rankers; None, and not written, where none has any."""
 
     @property
     def files(self) -> tuple[File, ...]:

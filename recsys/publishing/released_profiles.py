@@ -155,7 +155,7 @@ class Profiles:
 
     @cached_property
     def facts(self) -> ItemFacts | None:
-        """Relations of the live items, for explanations; None in a release without any."""
+        """Relations of the live items, for explanations and rankers; None in a release without any."""
         tables = [self._facts_of(released) for released in self.manifest.segments]
         return None if all(table is None for table in tables) else ItemFacts(tables, self.latest)
 

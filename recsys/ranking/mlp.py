@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 # Shape suffixes: C candidates of one user.
 FILE = "mlp.npz"
 PLAIN_VERSION, TRAITS_VERSION, MLP_VERSION = 1, 2, 3
-"""From version 2 on a ranker may have traits, and from version 3 on `relations` is one that is no attribute. Each is
-written in the lowest version that reads it rightly. Raise them when the same file would order lists differently, and
-let `load` refuse older files."""
+"""Version 1 has no traits, version 2 has some. In version 3 the set `relations` is what has landed, and no attribute of
+that name. A ranker is written in the lowest version that fits. Raise the versions when the same file would order lists
+differently, and let `load` refuse older files."""
 TRAITS = ("trait_sets", "trait_numbers")
 """Arrays of the names of traits, in UTF-8."""
 FIRST = "first_"
@@ -128,7 +128,8 @@ class Mlp:
             The ranker.
 
         Raises:
-            EncoderError: it is missing or damaged, or was written by a newer version.
+            EncoderError: it is missing or damaged, was written by a newer version, or has learned from an attribute
+                called `relations`.
         """
         (path,) = files
         try:
@@ -139,7 +140,13 @@ class Mlp:
                     f"{path} is of version {version}, newest known is {MLP_VERSION}",
                     remedy="update Firstlight",
                 )
-            return cls._of(saved)
+            found = cls._of(saved)
+            if RELATIONS in found.traits.sets and version < MLP_VERSION:
+                raise EncoderError(
+                    f"{path} has learned from an attribute {RELATIONS!r}, which now names what lands in relations/",
+                    remedy="rename the attribute if ranker.sets should have it, and train again: dvc repro finetune",
+                )
+            return found
         except (OSError, KeyError, TypeError, ValueError, MemoryError) as error:
             raise EncoderError(
                 f"{path} holds no readable ranker: {error}",
@@ -156,10 +163,6 @@ class Mlp:
             raise ValueError(f"depth {depth} or purchase_weight {purchase_weight} is out of bounds")
         sets, numbers = (_names(saved.get(name)) for name in TRAITS)
         traits = TraitNames(sets, numbers)
-        if saved["mlp_version"] < _version(traits):
-            raise ValueError(
-                f"it reads an attribute {RELATIONS!r}, which is now the name of what lands in relations/"
-            )
         return cls(
             ItemWeights.of(first) if len(first["digests"]) else Dot(),
             EventHeads.of(saved, len(FEATURES) + PER_TRAIT * len(traits)),

@@ -1,4 +1,4 @@
-"""Numbers of a pair that a second ranker may read beside profiles: by tags, chosen attributes, and the age of an item.
+"""Numbers of a pair that a second ranker may read beside profiles: by tags, attributes, relations, and age.
 
 Each trait gives two of them:
 

@@ -227,7 +227,7 @@ def with_traits(holdout: Holdout, at: Artifacts) -> Holdout:
     items = Split.load(at.split).items
     rows_I = Strings(items["item_id"]).rows_in(Strings(holdout.item_ids).column)
     places = items.select(["part", "line"]).take(pa.array(rows_I))
-    traits = traits_at(at.data, places, holdout.item_ids, holdout.known.views, second.traits)
+    traits = traits_at(at.data, places, holdout.known.views, second.traits)
     return replace(holdout, known=replace(holdout.known, traits=traits))
 
 

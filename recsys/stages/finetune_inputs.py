@@ -130,7 +130,7 @@ def read_dataset(
         settings.fusion.seed,
         prior_weight=settings.users.tried_with(settings.privacy).prior_weight,
         views=views,
-        traits=traits_at(at.data, found.places, found.item_ids, views, settings.ranker.traits),
+        traits=traits_at(at.data, found.places, views, settings.ranker.traits),
     )
 
 

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from recsys.dataset.trait_names import TraitNames
-from recsys.dataset.traits import Traits, catalogue_columns, linked_set, set_trait, traits_of, with_relations
+from recsys.dataset.traits import catalogue_columns, linked_set, relations_trait, set_trait, traits_of
 from recsys.features.details import attribute_array
+from recsys.features.facts import facts_of
 from recsys.features.params import RelationsParams
 from recsys.features.relations import relation_graph
 
@@ -93,13 +94,26 @@ def test_relations_are_the_things_and_items_that_an_item_is_linked_to():
     item_ids = ["takedown", "heat", "ali", "alone"]
     triples = pa.Table.from_pylist([{"head": a, "relation": b, "tail": c} for a, b, c in TRIPLES])
     graph = relation_graph(triples, item_ids, RelationsParams(left_out=(), decay=0.5, max_degree=10))
-    found = with_relations(Traits(), {"relations": graph.view(item_ids)}, item_ids)
+    found = relations_trait(graph.view(item_ids))
     wanted = [[3, 2, 0, 0], [2, 3, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
-    assert values(found.sets["relations"]) == wanted
+    assert values(found) == wanted
     rows, things = [0, 0, 1, 1, 2, 2, 2], ["heat", "1989", "Mann", "takedown", "Mann", "Mann", "ali"]
-    assert values(linked_set(np.array(rows), pa.array(things), pa.array(item_ids))) == wanted
+    halves = pa.chunked_array([things[:3], things[3:]])
+    assert values(linked_set(np.array(rows), halves, pa.array(item_ids))) == wanted
 
 
-def test_without_the_view_no_item_has_relations_and_no_attribute_stands_for_them():
-    assert with_relations(Traits(), {}, ["a"]).sets == {}
-    assert TraitNames(("tags", "relations"), ("price",)).of_catalogue == TraitNames(("tags",), ("price",))
+def test_items_share_their_own_ids_with_a_hub_that_they_are_linked_to():
+    """Facts lack the hub itself, so only its own links tell that it and others are linked."""
+    item_ids = ["series", *(f"episode {n}" for n in range(4))]
+    triples = pa.table({"head": item_ids[1:], "relation": ["part_of"] * 4, "tail": ["series"] * 4})
+    graph = relation_graph(triples, item_ids, RelationsParams(left_out=(), decay=0.0, max_degree=3))
+    facts = facts_of(triples, pa.array(item_ids), graph)
+    assert facts.table["things"].to_pylist() == [item_ids[1:]]
+    found = linked_set(np.zeros(4, np.int64), pa.chunked_array([item_ids[1:]]), pa.array(item_ids))
+    assert values(found) == values(relations_trait(graph.view(item_ids)))
+    assert values(found)[0] == [5, 1, 1, 1, 1]
+
+
+def test_relations_and_age_are_not_columns_of_the_catalogue():
+    names = TraitNames(("tags", "relations"), ("price", "age"))
+    assert names.of_catalogue == TraitNames(("tags",), ("price",))

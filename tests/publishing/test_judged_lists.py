@@ -142,8 +142,18 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
         for film in rng.choice([*FILMS, *list(MORE)[:25]], 6, replace=False)
     ]
     film_workspace.ratings(pairs, day=1)
-    links = [(film, "actor", f"actor {n % 5}") for n, film in enumerate(MORE)]
-    relate(film_workspace, [*links, ("film03", "sequel_of", "film02"), ("heat", "remake_of", "film39")], 2)
+    film_workspace.items({"film30": None, "film07": "Another story"}, day=3, attributes=further)
+    film_workspace.settings = film_workspace.settings.model_copy(
+        update={
+            "relations": film_workspace.settings.relations.model_copy(update={"max_degree": 5, "decay": 0.5})
+        }
+    )
+    links = [  # actors are hubs
+        (film, relation, f"{relation} {n % few}")
+        for n, film in enumerate(MORE)
+        for relation, few in (("actor", 5), ("writer", 12))
+    ]
+    relate(film_workspace, [*links, ("film03", "follows", "film02"), ("heat", "remake_of", "film39")], 2)
     weights = bring_weights(film_workspace)
     mlp = Mlp(weights, heads_of(dim=DIM, width=2, n_traits=5), 30, 0.0, NAMES)
     bring(film_workspace, mlp)
@@ -155,22 +165,23 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
     places = rows.take(pc.index_in(pa.array(dataset.item_ids), value_set=rows["item_id"].combine_chunks()))
     graph = gather_evidence(film_workspace.at.data, film_workspace.settings.relations)
     views = graph.views_of(pa.array(dataset.item_ids))
-    traits = traits_at(film_workspace.at.data, places, dataset.item_ids, views, NAMES)
+    traits = traits_at(film_workspace.at.data, places, views, NAMES)
     assert (
         set(traits.sets) == {"tags", "brand", "relations"}
         and np.isfinite(traits.numbers["price"]).sum() == 20
     )
-    assert traits.sets["relations"].sum(axis=1).max() == 3  # an actor, a film, and itself
+    assert traits.sets["relations"].sum(axis=1).max() == 3  # a writer, a film, and itself
     pairs_of = release._profiles.histories.pairs
     times = times_of(pairs_of["timestamp"])
     timed = make_interactions(pairs_of["user"], pairs_of["item_id"], release.users, dataset.item_ids, times)
     dataset = replace(dataset, traits=traits, interactions=timed)
     judged, plain = learn_recommender(dataset, mlp), learn_recommender(dataset, weights)
     assert judged.traits is not None and plain.traits is None
-    differs = False
+    differs, n = False, len(dataset.item_ids)
+    assert n == 49
     for row, user in enumerate(release.users):
         known = dataset.interactions.matrix_UI[[row]].indices
-        found = rank(judged, np.array([row]), np.arange(50), 50, known[None].astype(np.int64))
+        found = rank(judged, np.array([row]), np.arange(n), n, known[None].astype(np.int64))
         listed = [dataset.item_ids[item] for item in found.rows_UK[0] if item >= 0]
         recommended = release.recommend(pseudonym=user, k=50)
         assert [one.item_id for one in recommended] == listed
@@ -178,7 +189,7 @@ def test_traits_of_a_release_are_those_of_judging(film_workspace: FilmWorkspace,
             found.scores_UK[0][: len(listed)].tolist(), abs=1e-5
         )
         before = learn_recommender(replace(dataset, traits=Traits()), mlp)
-        again = rank(before, np.array([row]), np.arange(50), 50, known[None].astype(np.int64))
+        again = rank(before, np.array([row]), np.arange(n), n, known[None].astype(np.int64))
         differs |= found.rows_UK.tolist() != again.rows_UK.tolist()
     assert differs
 
