@@ -1,8 +1,8 @@
 """Traits of items besides texts, which learned rankers may read: tags, attributes, relations, numbers such as a price.
 
-Training, evaluation and releases make them with the same code. Tags and attributes come from the same columns: a
-release carries those of `publish.attributes`. Relations come from the view `relations` before there is a release, and
-from the facts of a release.
+Training, evaluation and releases make tags and attributes with the same code from the same columns: a release carries
+those of `publish.attributes`. Relations come from the view `relations` in training and evaluation, which a release does
+not carry; there they come from its facts.
 """
 
 import json

@@ -56,7 +56,7 @@ def require_items(table: pa.Table, segment: int, latest: Latest) -> None:
     Raises:
         ValueError: a live item's row is that of another item.
     """
-    start, end = np.searchsorted(latest.segment_of_item, (segment, segment + 1))
+    start, end = latest.bounds(segment + 1)[segment:]
     theirs = table["item_id"].take(pa.array(latest.row_of_item[start:end]))
     ours = pa.chunked_array([latest.item_ids.column[start:end]])
     if not theirs.equals(ours):
@@ -75,8 +75,7 @@ class ItemDetails:
 
     def __init__(self, tables: Sequence[pa.Table | None], latest: Latest) -> None:
         self._tables, self._latest = tuple(tables), latest
-        # `latest` is in order of segment and row: each segment's live items are one stretch of it.
-        self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self._tables) + 1))
+        self._bounds = latest.bounds(len(self._tables))
         self._cells = [_cells(table) for table in self._tables]
         names = {name for table in self._tables if table is not None for name in table.column_names}
         self.attributes = tuple(sorted(names - set(SCHEMA.names)))

@@ -40,7 +40,7 @@ class ItemFacts:
             Row of an item among the live ones, and the thing that it is linked to, both [P]. A thing that several
             relations lead to is there several times.
         """
-        bounds = np.searchsorted(self.latest.segment_of_item, np.arange(len(self.tables) + 1))
+        bounds = self.latest.bounds(len(self.tables))
         rows, things = [np.empty(0, np.int64)], list[pa.Array]()
         for table, start, end in zip(self.tables, bounds[:-1], bounds[1:], strict=True):
             if table is None:

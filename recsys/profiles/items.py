@@ -95,6 +95,13 @@ class Latest:
     row_of_item: NDArray[np.int64]
     """Row in the segment, and in its vectors."""
 
+    def bounds(self, n_segments: int) -> NDArray[np.int64]:
+        """Where the live items of each segment begin, and those of the last one end, [n_segments + 1].
+
+        They are one stretch, since items are in order of segment.
+        """
+        return np.searchsorted(self.segment_of_item, np.arange(n_segments + 1))
+
 
 @dataclass(frozen=True)
 class ItemProfiles:
@@ -252,7 +259,7 @@ def load_profiles(segments: Sequence[Segment]) -> ItemProfiles:
     if len(dims) > 1:
         raise ValueError(f"segments have vectors of different dimensions {sorted(dims)}: not of one encoder")
     gathered = np.empty((len(found.item_ids), dims.pop() if dims else 0), np.float32)
-    bounds = np.searchsorted(found.segment_of_item, np.arange(len(segments) + 1))
+    bounds = found.bounds(len(segments))
     for position, vectors in enumerate(all_vectors):
         start, end = bounds[position], bounds[position + 1]
         gathered[start:end] = vectors[found.row_of_item[start:end]]

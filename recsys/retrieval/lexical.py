@@ -35,7 +35,7 @@ class LexicalIndex:
     def __init__(
         self, segments: Sequence[SegmentTerms | None], latest: Latest, *, k1: float, b: float
     ) -> None:
-        bounds = np.searchsorted(latest.segment_of_item, np.arange(len(segments) + 1)).tolist()
+        bounds = latest.bounds(len(segments)).tolist()
         held = [
             (terms, latest.row_of_item[start:end], start)
             for terms, start, end in zip(segments, bounds[:-1], bounds[1:], strict=True)

@@ -75,8 +75,7 @@ class SegmentSearcher:
         self.segments = tuple(segments)
         self.latest = latest
         self.search_width = search_width
-        # `latest` is in order of segment and row, so each segment's live items are one slice of it.
-        self._bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self.segments) + 1))
+        self._bounds = latest.bounds(len(self.segments))
 
     def search(
         self,

@@ -100,7 +100,7 @@ class Popular:
         """[I], microseconds since 1970; the smallest number where no time is known."""
         latest = self._profiles.latest
         updated_I = np.full(len(latest.item_ids), UNKNOWN_TIME)
-        bounds = np.searchsorted(latest.segment_of_item, np.arange(len(self._profiles.segments) + 1))
+        bounds = latest.bounds(len(self._profiles.segments))
         for segment, start, end in zip(self._profiles.segments, bounds[:-1], bounds[1:], strict=True):
             column = segment.rows(["updated_at"])["updated_at"].cast(pa.int64()).combine_chunks()
             times = column.fill_null(UNKNOWN_TIME).to_numpy()

@@ -144,7 +144,7 @@ def test_traits_are_kept_with_the_ranker_and_without_any_the_file_is_as_before(t
 
 
 @pytest.mark.parametrize(("sets", "version"), [((), 1), (("tags",), 2), (("tags", "relations"), 3)])
-def test_each_ranker_is_written_in_the_lowest_version_that_reads_it_rightly(tmp_path, sets, version):
+def test_each_ranker_is_written_in_the_lowest_version_that_fits(tmp_path, sets, version):
     """Version 2 would read an attribute of the name `relations`, and not what has landed."""
     heads = heads_of(dim=3, n_traits=len(sets))
     (path,) = Mlp(Dot(), heads, 100, 0.0, TraitNames(sets)).save(tmp_path)

@@ -13,6 +13,7 @@ from recsys.catalogue.parts import next_sequence, write_part
 from recsys.catalogue.schemas import SCHEMAS
 from recsys.errors import DataDamaged
 from recsys.features.evidence import content_hashes, gather_evidence
+from recsys.features.facts import SCHEMA, check_facts
 from recsys.features.text import feature_files
 from recsys.features.views_file import PARTS, read_views
 from recsys.stages import features
@@ -151,6 +152,12 @@ def test_a_hub_is_neither_evidence_nor_a_fact(two_parts, settings):
     assert evidence_in(two_parts).views["relations"].names == ("Michael Mann",)
     (path,) = two_parts.details.glob("*.facts.arrow")
     assert map_arrow(path)["things"].to_pylist() == [["Michael Mann"], []]
+
+
+def test_foreign_facts_with_a_thing_without_a_name_are_refused():
+    lists = {"relations": [["stars"]], "things": [[None]]}
+    with pytest.raises(ValueError, match="one without a name"):
+        check_facts(1)(pa.table(lists, schema=SCHEMA))
 
 
 def test_running_again_changes_nothing_and_a_damaged_file_is_named(two_parts, settings):
